@@ -1,0 +1,63 @@
+package upstream
+
+import (
+	"fmt"
+	"io"
+)
+
+// A Kind says how a credential was presented. It is part of a credential's identity: the same bytes sent as a cookie and as a
+// bearer token are two credentials, since services read them differently.
+type Kind uint8
+
+// The kinds of credential. The zero Kind is no credential at all.
+const (
+	NoCredential Kind = iota
+	SessionToken      // a token in a header of the service's own, such as Kratos' X-Session-Token
+	Cookie            // a session cookie
+	Bearer            // Authorization: Bearer
+)
+
+// String returns the name of the kind as configuration, logs and metrics spell it.
+func (k Kind) String() string {
+	switch k {
+	case SessionToken:
+		return "session_token"
+	case Cookie:
+		return "cookie"
+	case Bearer:
+		return "bearer"
+	default:
+		return "none"
+	}
+}
+
+// ParseKind is the inverse of [Kind.String]. It reports false for a name that is not a kind of credential; "none" is not one.
+func ParseKind(name string) (Kind, bool) {
+	for _, k := range []Kind{SessionToken, Cookie, Bearer} {
+		if k.String() == name {
+			return k, true
+		}
+	}
+	return NoCredential, false
+}
+
+// A Credential is the one proof of a session that a request presents. It never leaves memory: it is not logged, not formatted, and
+// whoever must remember it remembers a digest.
+type Credential struct {
+	Kind Kind
+
+	// Name is the name of the cookie or header that carried the value, and empty for [Bearer].
+	Name string
+
+	// Value is what was presented, borrowed from the request: it is valid only until the call that it was passed to returns.
+	//
+	// A client may send several cookies of the same name with different values. Together they are one credential, since the service
+	// takes the first that it can read: Value then holds the values in the order sent, separated by ';', which no cookie value contains.
+	Value []byte
+}
+
+// Format hides the value from every verb of fmt, so that a credential formatted by mistake tells nothing.
+func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.Kind.String()+" credential") }
+
+// MarshalText hides the value from encoding/json, and so from structured logs.
+func (c Credential) MarshalText() ([]byte, error) { return []byte(c.Kind.String() + " credential"), nil }

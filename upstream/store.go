@@ -1,0 +1,61 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"strconv"
+)
+
+// A Store says which session, if any, a credential stands for.
+//
+// It is safe for concurrent use, and keeps nothing of c after it returns. It returns an error wrapping [ErrNoSession], or a
+// [*Refusal], when the service answered and the answer was no. Any other error means that no answer could be had. That difference
+// decides what may be cached. When the error is nil, Answer.Session is a session that the service calls active, with an ID and an
+// IdentityID.
+type Store interface {
+	Session(ctx context.Context, c Credential) (Answer, error)
+}
+
+// ErrNoSession says that the service answered and knows no active session for the credential.
+var ErrNoSession = errors.New("no session")
+
+// ErrNotSent is wrapped by errors of a Store when no byte of the question has reached the service, so that asking again cannot do
+// anything twice.
+var ErrNotSent = errors.New("question was not sent")
+
+// A Refusal is a definite no with the service's own words: there is a session, but the service does not vouch for it as it is. Kratos
+// says so with status 403 when a second factor is needed. It is passed on as it is and never remembered.
+type Refusal struct {
+	Status      int    // HTTP status, 400 to 499
+	ContentType string // of Body
+	ErrorID     string // the service's name for the reason, such as session_aal2_required; may be empty
+	Body        []byte // the service's own words; immutable
+}
+
+// Error names the status and the reason, never the body.
+func (r *Refusal) Error() string {
+	s := "session service refused with status " + strconv.Itoa(r.Status)
+	if r.ErrorID != "" {
+		s += " (" + r.ErrorID + ")"
+	}
+	return s
+}
+
+// Definite reports whether err is a definite no: one that the service itself gave. A nil error is not.
+func Definite(err error) bool {
+	if errors.Is(err, ErrNoSession) {
+		return true
+	}
+	_, refused := errors.AsType[*Refusal](err)
+	return refused
+}
+
+// A Reply is a service's response as it came, for the requests that are passed through and not decided.
+type Reply struct {
+	Status int
+	Header []Field // only what means something to the caller; never hop-by-hop
+	Body   []byte
+}
+
+// A Field is one header line of a [Reply].
+type Field struct{ Name, Value string }
