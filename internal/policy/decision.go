@@ -1,0 +1,79 @@
+package policy
+
+import "github.com/gatehouse-proxy/gatehouse/upstream"
+
+// A Verdict is the outcome of judging a request. The zero Verdict denies.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Denied          Verdict = iota // the route, or the lack of one, forbids it: 403
+	Allowed                        // let it pass
+	Unauthenticated                // a session is needed and there is none: 401
+	Refused                        // the session service has a session and refuses it: its own status and body
+	Unavailable                    // it cannot be known: 503
+	Malformed                      // the request has more than one reading, or none: 400
+)
+
+// Verdicts lists every Verdict, for those who keep a table by verdict.
+var Verdicts = [...]Verdict{Denied, Allowed, Unauthenticated, Refused, Unavailable, Malformed}
+
+// String returns the verdict as logs and metrics spell it.
+func (v Verdict) String() string {
+	switch v {
+	case Allowed:
+		return "allowed"
+	case Unauthenticated:
+		return "unauthenticated"
+	case Refused:
+		return "refused"
+	case Unavailable:
+		return "unavailable"
+	case Malformed:
+		return "malformed"
+	default:
+		return "denied"
+	}
+}
+
+// A Reason says in one word why a verdict is what it is, for logs and for X-Gatehouse-Reason. Reasons are a closed set.
+type Reason string
+
+// The reasons.
+const (
+	NoRoute             Reason = "no_route"             // no route matches
+	RouteDenies         Reason = "route_denies"         // the route's access is deny
+	Public              Reason = "public"               // the route needs no session
+	Anonymous           Reason = "anonymous"            // the route takes a session if there is one, and there is none
+	SessionValid        Reason = "session"              // there is a session and it meets what the route requires
+	NoCredential        Reason = "no_credential"        // the request presents nothing
+	MalformedCredential Reason = "malformed_credential" // what it presents cannot be a credential
+	NoSession           Reason = "no_session"           // the service knows no session for it
+	RefusedByService    Reason = "refused"              // the service has a session and refuses it
+	InsufficientAAL     Reason = "insufficient_aal"     // the route requires a higher assurance level
+	StoreUnavailable    Reason = "store_unavailable"    // the service gave no answer
+	IdentityUnusable    Reason = "identity_unusable"    // the session cannot be rendered into the identity headers
+	MalformedTarget     Reason = "malformed_target"     // the path or host has more than one reading
+	MalformedHeaders    Reason = "malformed_headers"    // a header that must be unambiguous is not
+	UntrustedPeer       Reason = "untrusted_peer"       // forward-auth was asked by a peer that is not trusted
+	UnsupportedMethod   Reason = "unsupported_method"   // CONNECT, TRACE, or a method nobody knows
+	UnsupportedVersion  Reason = "unsupported_version"  // neither HTTP/1.0 nor HTTP/1.1
+	AbortedBody         Reason = "aborted_body"         // the client ended the connection in the middle of a body
+	NoApplication       Reason = "no_application"       // there is no application to proxy to
+	PassedThrough       Reason = "passed_through"       // the session service answered the caller itself
+	InternalError       Reason = "internal_error"       // the gateway failed
+)
+
+// A Decision is what was decided about one request, and why. It is a value: it is never cached, and it holds good for this one request
+// only.
+type Decision struct {
+	Verdict Verdict
+	Reason  Reason
+	Route   *Route            // nil when none matched
+	Session *upstream.Session // nil unless the request has one, whatever the verdict
+	View    *View             // what the application is told; nil unless Session is set and the verdict is Allowed
+	Err     error             // why the verdict is Refused or Unavailable
+
+	Renewed []string        // Set-Cookie lines for this very client
+	Source  upstream.Source // where the answer came from; meaningful when Session is set
+}

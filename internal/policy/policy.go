@@ -1,0 +1,63 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// A Header says which header tells the application what about a session.
+type Header struct {
+	Name string // canonical, such as X-User-Id
+	Path string // into the session's body, in GJSON syntax: https://github.com/tidwall/gjson/blob/master/SYNTAX.md
+}
+
+// A Policy is the compiled rules of one configuration. It is immutable and safe for concurrent use.
+type Policy struct {
+	routes  *routes
+	list    []*Route
+	headers []Header
+	empty   *View
+}
+
+// Compile builds a Policy. The order of rules is the order in which they are tried; the order of headers is the order in which they are
+// sent. The rules are expected to be valid already: an error here is a fault of the caller, and says which rule is at fault.
+func Compile(rules []Rule, headers []Header) (*Policy, error) {
+	rs, list, err := compileRoutes(rules)
+	if err != nil {
+		return nil, err
+	}
+	p := &Policy{routes: rs, list: list, headers: slices.Clone(headers)}
+	if p.empty, err = p.render(nil); err != nil {
+		return nil, fmt.Errorf("compile identity headers: %w", err)
+	}
+	return p, nil
+}
+
+// Route returns the first route that matches, or nil when none does: what matches nothing is refused. host is in lower case without
+// port or trailing dot; path is canonical, decoded and without parameters; nothing of the three is kept.
+func (p *Policy) Route(host, path, method []byte) *Route { return p.routes.find(host, path, method) }
+
+// Routes returns all routes in order. The caller must not change the slice.
+func (p *Policy) Routes() []*Route { return p.list }
+
+// Headers returns the identity headers in order. The caller must not change the slice.
+func (p *Policy) Headers() []Header { return p.headers }
+
+// View returns what the application is told about s, and computes it if this policy has not done so before. A nil session has the
+// view in which every header is empty. It fails when a value cannot be a header, in which case the request must not pass.
+func (p *Policy) View(s *upstream.Session) (*View, error) {
+	if s == nil {
+		return p.empty, nil
+	}
+	if v, ok := s.Memo().(*View); ok && v.policy == p {
+		return v, nil
+	}
+	v, err := p.render(s.Body)
+	if err != nil {
+		return nil, err
+	}
+	s.SetMemo(v)
+	return v, nil
+}

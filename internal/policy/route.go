@@ -1,0 +1,175 @@
+package policy
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// An Access says what a route asks of a request. The zero Access denies.
+type Access uint8
+
+// The kinds of access.
+const (
+	DenyAccess     Access = iota // nobody passes
+	PublicAccess                 // everybody passes, and nobody is asked
+	OptionalAccess               // everybody passes, with an identity if there is one
+	SessionAccess                // only a session passes
+)
+
+// ParseAccess reads "public", "optional", "session" or "deny". It reports false for anything else.
+func ParseAccess(s string) (Access, bool) {
+	switch s {
+	case "deny":
+		return DenyAccess, true
+	case "public":
+		return PublicAccess, true
+	case "optional":
+		return OptionalAccess, true
+	case "session":
+		return SessionAccess, true
+	default:
+		return DenyAccess, false
+	}
+}
+
+// A Rule is a route as the configuration states it.
+type Rule struct {
+	Name    string   // unique; empty means that the rule is named by its place
+	Host    string   // "" for any, "app.example.com", or "*.example.com" for every name below example.com
+	Path    string   // "/exact", or "/below/*" for /below and everything below it; "/*" for every path
+	Methods []string // empty for any
+	Access  Access
+	AAL     upstream.AAL // the least level that a session must have
+}
+
+// A Route is a compiled Rule. It is immutable.
+type Route struct {
+	Name   string
+	Index  int // its place in the configuration, from 0
+	Access Access
+	AAL    upstream.AAL
+}
+
+// routes finds the first rule that matches. Its cost depends on the depth of the path and the labels of the host, not on the number
+// of rules: every rule stands under one host pattern and one path pattern, and a request can only match the patterns that its own
+// host and path spell out.
+type routes struct {
+	exact    map[string]paths // by host
+	below    map[string]paths // by what follows "*." in a host pattern
+	any      paths
+	hasHosts bool
+}
+
+// paths holds the rules of one host pattern.
+type paths struct {
+	exact  map[string][]candidate // by path
+	prefix map[string][]candidate // by path without the final "/*"; "" is every path
+}
+
+// A candidate is a rule that has matched host and path, and may still differ in the method.
+type candidate struct {
+	route   *Route
+	methods []string // empty for any
+}
+
+func compileRoutes(rules []Rule) (*routes, []*Route, error) {
+	rs := &routes{exact: map[string]paths{}, below: map[string]paths{}, any: newPaths()}
+	var list []*Route
+	names := map[string]int{}
+	for i, rule := range rules {
+		name := rule.Name
+		if name == "" {
+			name = fmt.Sprintf("routes[%d]", i)
+		}
+		if first, taken := names[name]; taken {
+			return nil, nil, fmt.Errorf("compile route %d: its name %q is that of route %d already", i, name, first)
+		}
+		names[name] = i
+		if !strings.HasPrefix(rule.Path, "/") {
+			return nil, nil, fmt.Errorf("compile route %q: path %q does not begin with /", name, rule.Path)
+		}
+		route := &Route{Name: name, Index: i, Access: rule.Access, AAL: rule.AAL}
+		list = append(list, route)
+		rs.host(strings.ToLower(rule.Host)).add(rule.Path, candidate{route, rule.Methods})
+	}
+	rs.hasHosts = len(rs.exact)+len(rs.below) > 0
+	return rs, list, nil
+}
+
+func newPaths() paths {
+	return paths{exact: map[string][]candidate{}, prefix: map[string][]candidate{}}
+}
+
+// host returns the rules of a host pattern, making room for them if need be.
+func (rs *routes) host(pattern string) paths {
+	table, key := rs.exact, pattern
+	if pattern == "" {
+		return rs.any
+	}
+	if suffix, wild := strings.CutPrefix(pattern, "*."); wild {
+		table, key = rs.below, suffix
+	}
+	p, ok := table[key]
+	if !ok {
+		p = newPaths()
+		table[key] = p
+	}
+	return p
+}
+
+func (p paths) add(pattern string, c candidate) {
+	if prefix, below := strings.CutSuffix(pattern, "/*"); below {
+		p.prefix[prefix] = append(p.prefix[prefix], c)
+		return
+	}
+	p.exact[pattern] = append(p.exact[pattern], c)
+}
+
+// find returns the first route for a request, or nil. host is in lower case without port or trailing dot, path is canonical.
+func (rs *routes) find(host, path, method []byte) *Route {
+	best := rs.any.find(path, method, nil)
+	if !rs.hasHosts {
+		return best
+	}
+	if p, ok := rs.exact[string(host)]; ok {
+		best = p.find(path, method, best)
+	}
+	for rest := host; ; {
+		dot := bytes.IndexByte(rest, '.')
+		if dot < 0 {
+			return best
+		}
+		rest = rest[dot+1:]
+		if p, ok := rs.below[string(rest)]; ok {
+			best = p.find(path, method, best)
+		}
+	}
+}
+
+// find returns the first of best and the routes of p that match. The prefixes of "/a/b" are "", "/a" and "/a/b".
+func (p paths) find(path, method []byte, best *Route) *Route {
+	best = first(p.exact[string(path)], method, best)
+	for i := 0; i <= len(path); i++ {
+		if i == len(path) || path[i] == '/' {
+			best = first(p.prefix[string(path[:i])], method, best)
+		}
+	}
+	return best
+}
+
+// first returns the first of best and the candidates that take the method. Candidates stand in the order of the configuration.
+func first(candidates []candidate, method []byte, best *Route) *Route {
+	for _, c := range candidates {
+		if best != nil && c.route.Index >= best.Index {
+			return best
+		}
+		if len(c.methods) == 0 || slices.Contains(c.methods, string(method)) {
+			return c.route
+		}
+	}
+	return best
+}

@@ -1,0 +1,114 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// MaxValue is the longest value of an identity header, in bytes. Servers commonly refuse request heads of more than 8 KiB, so a value
+// beyond that would fail later and less clearly.
+const MaxValue = 8 << 10
+
+// A View is what one policy tells about one session: every identity header once, in order, empty where the session has no such value.
+// It is immutable.
+type View struct {
+	Fields []Field
+	policy *Policy
+}
+
+// A Field is one identity header, ready to be written.
+type Field struct{ Name, Value []byte }
+
+// render computes the view of a session's body; a nil body has no values.
+func (p *Policy) render(body []byte) (*View, error) {
+	v := &View{policy: p, Fields: make([]Field, 0, len(p.headers))}
+	for _, h := range p.headers {
+		var value []byte
+		if body != nil {
+			var err error
+			if value, err = headerValue(gjson.GetBytes(body, h.Path)); err != nil {
+				return nil, fmt.Errorf("render identity header %s from %s: %w", h.Name, h.Path, err)
+			}
+		}
+		v.Fields = append(v.Fields, Field{Name: []byte(h.Name), Value: value})
+	}
+	return v, nil
+}
+
+// headerValue turns a JSON value into a header value that has exactly one reading:
+//
+//   - what does not exist, and null, is empty;
+//   - numbers and booleans are as they stand in the JSON;
+//   - lists and objects are compact JSON in ASCII, so that a comma inside of an element can never look like a second element;
+//   - a string is itself, with every byte percent-encoded that a header cannot carry, and '%', so that decoding is always right. A first
+//     '[', '{' or '"' is encoded too, so that no user can choose a name that reads like a list.
+func headerValue(r gjson.Result) ([]byte, error) {
+	var out []byte
+	switch r.Type {
+	case gjson.Null:
+		return nil, nil
+	case gjson.String:
+		out = percentEncode(r.Str)
+	case gjson.JSON:
+		var err error
+		if out, err = asciiJSON(r.Raw); err != nil {
+			return nil, err
+		}
+	default: // numbers, true, false
+		out = []byte(r.Raw)
+	}
+	if len(out) > MaxValue {
+		return nil, fmt.Errorf("value of %d bytes is over the limit of %d: choose a smaller part of the session", len(out), MaxValue)
+	}
+	return out, nil
+}
+
+func percentEncode(s string) []byte {
+	const hex = "0123456789ABCDEF"
+	out := make([]byte, 0, len(s))
+	for i := range len(s) {
+		b := s[i]
+		switch {
+		case b < 0x20, b > 0x7e, b == '%',
+			b == ' ' && (i == 0 || i == len(s)-1), // outer blanks do not survive a header
+			i == 0 && (b == '[' || b == '{' || b == '"'):
+			out = append(out, '%', hex[b>>4], hex[b&15])
+		default:
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// asciiJSON compacts raw and escapes everything beyond ASCII, as JSON allows for every character.
+func asciiJSON(raw string) ([]byte, error) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, []byte(raw)); err != nil {
+		return nil, fmt.Errorf("read JSON value: %w", err)
+	}
+	var out []byte
+	for b := compact.Bytes(); len(b) > 0; {
+		if b[0] < utf8.RuneSelf {
+			if b[0] == 0x7f {
+				out = append(out, `\u007f`...)
+			} else {
+				out = append(out, b[0])
+			}
+			b = b[1:]
+			continue
+		}
+		r, size := utf8.DecodeRune(b)
+		if r > 0xffff {
+			r -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(r>>10), 0xdc00+(r&0x3ff))
+		} else {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		b = b[size:]
+	}
+	return out, nil
+}

@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// maxCredential is the longest credential that is looked at, in bytes. Browsers keep no cookie beyond 4 KiB; a longer value is nobody's
+// session, and must not become work for the cache or the service.
+const maxCredential = 8 << 10
+
+// Credentials says which credentials are looked at and under which names. They are tried in the order of Kratos, which is fixed: the
+// session token header, then the cookie, then the bearer token. The first that is present is the one that counts, even if it turns out
+// to be nobody's: falling through to the next would let a request be two people.
+//
+// https://github.com/ory/kratos/blob/v26.2.0/session/manager_http.go#L211
+type Credentials struct {
+	TokenHeader string // canonical name of the session token header; empty if that kind is not looked at
+	Cookie      string // name of the session cookie; empty if that kind is not looked at
+	Bearer      bool   // whether Authorization: Bearer is looked at
+}
+
+// presented is what a request presents.
+type presented struct {
+	upstream.Credential
+	malformed bool // something is there that cannot be a credential
+}
+
+// find returns the one credential that a request presents. Of several token headers or Authorization headers the first counts. buf is
+// used where several cookies have to be joined. The result borrows from h and buf.
+func (c *Credentials) find(h *fasthttp.RequestHeader, buf []byte) presented {
+	if c.TokenHeader != "" {
+		if value := h.Peek(c.TokenHeader); len(value) > 0 {
+			return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: value})
+		}
+	}
+	if c.Cookie != "" {
+		if value := cookieValues(h.PeekAll(fasthttp.HeaderCookie), c.Cookie, buf); len(value) > 0 {
+			return accept(upstream.Credential{Kind: upstream.Cookie, Name: c.Cookie, Value: value})
+		}
+	}
+	if c.Bearer {
+		if value, ok := bearerToken(h.Peek(fasthttp.HeaderAuthorization)); ok {
+			return accept(upstream.Credential{Kind: upstream.Bearer, Value: value})
+		}
+	}
+	return presented{}
+}
+
+// accept keeps a credential that can be one: neither too long nor made of bytes that no header of a question can carry.
+func accept(c upstream.Credential) presented {
+	if len(c.Value) > maxCredential {
+		return presented{malformed: true}
+	}
+	for _, b := range c.Value {
+		if b <= 0x20 || b >= 0x7f {
+			return presented{malformed: true}
+		}
+	}
+	return presented{Credential: c}
+}
+
+// bearerToken returns the token of an Authorization header. As Kratos does, it wants exactly one space after the scheme, whose case
+// does not matter (RFC 9110 section 11.1): https://github.com/ory/kratos/blob/v26.2.0/session/helper.go#L11
+func bearerToken(authorization []byte) ([]byte, bool) {
+	scheme, token, found := bytes.Cut(authorization, []byte(" "))
+	if !found || len(token) == 0 || bytes.IndexByte(token, ' ') >= 0 || !isBearer(scheme) {
+		return nil, false
+	}
+	return token, true
+}
+
+func isBearer(scheme []byte) bool {
+	return len(scheme) == len("bearer") && strings.EqualFold(string(scheme), "bearer")
+}
+
+// cookieValues returns the values of the cookies called name over all Cookie header lines: nothing when there is none, the value when
+// there is one, and the different ones in order with ';' between them when there are several, since it is the service that decides
+// which of them it can read. A value that is no sequence of cookie-octets (RFC 6265 section 4.1.1) is passed over, as Kratos' own
+// parser passes it over. The result borrows from lines, or from buf if values had to be joined.
+func cookieValues(lines [][]byte, name string, buf []byte) []byte {
+	var value []byte
+	joined := false
+	for _, line := range lines {
+		for len(line) > 0 {
+			var pair []byte
+			pair, line, _ = bytes.Cut(line, []byte(";"))
+			v, ok := cookieValue(pair, name)
+			switch {
+			case !ok || repeats(value, v):
+			case value == nil:
+				value = v
+			default:
+				if !joined {
+					value, joined = append(buf[:0], value...), true
+				}
+				value = append(append(value, ';'), v...)
+			}
+			if len(value) > maxCredential {
+				return value // too long whatever follows
+			}
+		}
+	}
+	return value
+}
+
+// cookieValue returns the value of pair if its name is name and the value is not empty.
+func cookieValue(pair []byte, name string) ([]byte, bool) {
+	pair = trimBlanks(pair)
+	if len(pair) <= len(name) || string(pair[:len(name)]) != name {
+		return nil, false
+	}
+	value := trimBlanks(pair[len(name):])
+	if len(value) == 0 || value[0] != '=' {
+		return nil, false
+	}
+	value = trimBlanks(value[1:])
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
+		value = value[1 : n-1]
+	}
+	for _, b := range value {
+		if b <= 0x20 || b >= 0x7f || b == '"' || b == ',' || b == ';' || b == '\\' {
+			return nil, false
+		}
+	}
+	return value, len(value) > 0
+}
+
+// repeats reports whether v is one of the values joined in values.
+func repeats(values, v []byte) bool {
+	for len(values) > 0 {
+		var one []byte
+		one, values, _ = bytes.Cut(values, []byte(";"))
+		if bytes.Equal(one, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendOtherCookies appends a Cookie header line to dst without the cookies called name, and leaves every other byte as it is. It
+// appends nothing when nothing is left.
+func appendOtherCookies(dst, line []byte, name string) []byte {
+	start := len(dst)
+	for rest, more := line, true; more; {
+		var pair []byte
+		pair, rest, more = bytes.Cut(rest, []byte(";"))
+		if n, _, _ := bytes.Cut(pair, []byte("=")); string(trimBlanks(n)) == name {
+			continue
+		}
+		if len(dst) > start {
+			dst = append(dst, ';')
+		} else {
+			pair = bytes.TrimLeft(pair, " \t")
+		}
+		dst = append(dst, pair...)
+	}
+	return dst
+}
+
+// trimBlanks removes spaces and tabs from both ends.
+func trimBlanks(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}

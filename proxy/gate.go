@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// Sessions says which session a credential stands for, from memory where it can. within is the greatest age of an answer that will do:
+// [upstream.Unlimited] for any that may be believed at all, zero for one that is asked for now. Its errors are those of
+// [upstream.Store].
+type Sessions interface {
+	Lookup(ctx context.Context, c upstream.Credential, within time.Duration) (upstream.Answer, error)
+}
+
+// A Gate judges requests. It is safe for concurrent use.
+type Gate struct {
+	sessions Sessions
+	policy   atomic.Pointer[policy.Policy]
+}
+
+// NewGate returns a Gate that judges by p.
+func NewGate(sessions Sessions, p *policy.Policy) *Gate {
+	g := &Gate{sessions: sessions}
+	g.policy.Store(p)
+	return g
+}
+
+// SetPolicy replaces the policy whole. A request is judged by one policy from beginning to end.
+func (g *Gate) SetPolicy(p *policy.Policy) { g.policy.Store(p) }
+
+// Policy returns the policy in force.
+func (g *Gate) Policy() *policy.Policy { return g.policy.Load() }
+
+// Decide judges one request. It asks about a credential only where the route wants to know, and only when there is one. A hit
+// allocates nothing.
+func (g *Gate) Decide(ctx context.Context, t Target, c presented) policy.Decision {
+	p := g.policy.Load()
+	route := p.Route(t.Host, t.Path, t.Method)
+	if route == nil {
+		return policy.Decision{Verdict: policy.Denied, Reason: policy.NoRoute}
+	}
+	d := policy.Decision{Route: route}
+	switch route.Access {
+	case policy.PublicAccess:
+		d.Verdict, d.Reason = policy.Allowed, policy.Public
+	case policy.OptionalAccess, policy.SessionAccess:
+		g.identify(ctx, c, upstream.Unlimited, &d)
+		g.require(ctx, c, &d)
+	default:
+		d.Reason = policy.RouteDenies
+	}
+	if d.Verdict == policy.Allowed {
+		show(p, &d)
+	}
+	return d
+}
+
+// identify finds the session that c stands for, as it was no longer than within ago, and decides as if the route required nothing more of it.
+func (g *Gate) identify(ctx context.Context, c presented, within time.Duration, d *policy.Decision) {
+	var reason policy.Reason
+	switch {
+	case c.malformed:
+		reason = policy.MalformedCredential
+	case c.Kind == upstream.NoCredential:
+		reason = policy.NoCredential
+	default:
+		answer, err := g.sessions.Lookup(ctx, c.Credential, within)
+		if err == nil {
+			d.Verdict, d.Reason = policy.Allowed, policy.SessionValid
+			d.Session, d.Renewed, d.Source = answer.Session, answer.Renewed, answer.Source
+			return
+		}
+		if !upstream.Definite(err) {
+			// Nothing is known of the client, so that it may not even pass as nobody: an outage is not a logout.
+			d.Verdict, d.Reason, d.Err = policy.Unavailable, policy.StoreUnavailable, err
+			return
+		}
+		d.Err = err
+		reason = policy.NoSession
+		if !errors.Is(err, upstream.ErrNoSession) {
+			reason = policy.RefusedByService
+		}
+	}
+	switch {
+	case d.Route.Access == policy.OptionalAccess:
+		d.Verdict, d.Reason = policy.Allowed, policy.Anonymous
+	case reason == policy.RefusedByService:
+		d.Verdict, d.Reason = policy.Refused, reason
+	default:
+		d.Verdict, d.Reason = policy.Unauthenticated, reason
+	}
+}
+
+// require takes the permission back if the session does not meet what the route requires. A remembered session may have been raised
+// to a higher level since, so the service is asked again before anybody is turned away.
+func (g *Gate) require(ctx context.Context, c presented, d *policy.Decision) {
+	if meets(d) {
+		return
+	}
+	if d.Source != upstream.Asked && d.Source != upstream.Coalesced {
+		*d = policy.Decision{Route: d.Route}
+		g.identify(ctx, c, 0, d)
+		if meets(d) {
+			return
+		}
+	}
+	d.Verdict, d.Reason = policy.Denied, policy.InsufficientAAL
+}
+
+// meets reports whether there is nothing more to require: no session has been accepted, or one that is good enough.
+func meets(d *policy.Decision) bool {
+	return d.Verdict != policy.Allowed || d.Session == nil || d.Session.AAL >= d.Route.AAL
+}
+
+// show adds what the application is told. A session that cannot be told is no permission.
+func show(p *policy.Policy, d *policy.Decision) {
+	view, err := p.View(d.Session)
+	if err != nil {
+		d.Verdict, d.Reason, d.Err = policy.Unavailable, policy.IdentityUnusable, err
+		return
+	}
+	d.View = view
+}

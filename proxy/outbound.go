@@ -1,0 +1,258 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+)
+
+// maxFields is the greatest number of header lines of a request. fasthttp bounds their size but not their number.
+const maxFields = 128
+
+// errHeaders says that a request has a header that cannot be passed on. What exactly is wrong is not told to whoever sent it.
+var errHeaders = errors.New("request has a header that cannot be passed on")
+
+// A strip knows which header lines of a client never reach the application. Names are compared folded, because CGI, WSGI and PHP
+// servers read X_User_Id, X.User.Id and X-User-Id as the same variable (CVE-2025-64484, CVE-2026-39858, CVE-2026-88011).
+type strip struct{ names map[string]struct{} }
+
+// never lists what a client may not send to an application through any gateway: hop-by-hop fields (RFC 9110 section 7.6.1) and framing,
+// which belong to one connection; what only a gateway may say of a client; and what makes an application see another path or method
+// than the one that was judged.
+var never = []string{
+	"connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "content-length", "upgrade", "expect",
+	"http2-settings", "proxy-authorization", "proxy-authenticate", "host",
+	"forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip",
+	"x-original-url", "x-original-uri", "x-original-method", "x-original-host", "x-rewrite-url",
+	"x-http-method", "x-http-method-override", "x-method-override", "x-middleware-subrequest",
+	"x-kratos-authenticated-identity-id",
+}
+
+// neverBelow lists beginnings of folded names that are stripped whatever follows.
+var neverBelow = []string{"x-forwarded-", "x-gatehouse-", "x-envoy-"}
+
+// newStrip returns a strip for never and the names given.
+func newStrip(names ...string) strip {
+	s := strip{names: make(map[string]struct{}, len(never)+len(names))}
+	for _, list := range [][]string{never, names} {
+		for _, name := range list {
+			var buf [maxFolded]byte
+			s.names[string(fold(buf[:0], []byte(name)))] = struct{}{}
+		}
+	}
+	return s
+}
+
+// maxFolded is how much of a name is folded: longer names than the longest protected one need no exact answer.
+const maxFolded = 128
+
+// has reports whether a header line of this name is stripped.
+func (s strip) has(name []byte) bool {
+	var buf [maxFolded]byte
+	folded := fold(buf[:0], name)
+	if _, ok := s.names[string(folded)]; ok {
+		return true
+	}
+	for _, prefix := range neverBelow {
+		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return false
+}
+
+// fold appends name to dst in the form in which all its aliases are equal: lower case, and '-' for everything that is neither letter nor
+// digit.
+func fold(dst, name []byte) []byte {
+	for _, b := range name {
+		if len(dst) == cap(dst) {
+			return dst
+		}
+		switch {
+		case b >= 'A' && b <= 'Z':
+			b |= 0x20
+		case b >= 'a' && b <= 'z', b >= '0' && b <= '9':
+		default:
+			b = '-'
+		}
+		dst = append(dst, b)
+	}
+	return dst
+}
+
+// An outbound is everything that the head of the request to the application is built from. It is built from nothing, line by line, so
+// that nothing reaches the application that was not looked at.
+type outbound struct {
+	header      *fasthttp.RequestHeader // the client's
+	target      Target
+	strip       strip
+	credentials *Credentials
+	fields      []policy.Field // the identity; empty values are left out
+	source      string         // X-Gatehouse-Cache; empty to leave it out
+	peer        netip.Addr
+	trusted     bool // whether the peer's forwarding headers are believed
+	tls         bool
+}
+
+// appendHead appends the head of the request to dst. It fails when a line of the client's cannot be passed on.
+func (o *outbound) appendHead(dst []byte) ([]byte, error) {
+	dst = append(dst, o.target.Method...)
+	dst = append(dst, ' ')
+	dst = append(dst, o.target.Raw...)
+	dst = append(dst, " HTTP/1.1\r\nHost: "...)
+	dst = append(dst, o.header.Host()...)
+	dst = append(dst, "\r\n"...)
+
+	listed := o.header.PeekAll(fasthttp.HeaderConnection) // valid until the next PeekAll, so none comes before the loop has ended
+	count := 0
+	for name, value := range o.header.AllInOrder() {
+		if count++; count > maxFields || !isToken(name) || !isValue(value) {
+			return nil, errHeaders
+		}
+		switch {
+		case o.strip.has(name) || listedIn(listed, name):
+		case o.credentials.TokenHeader != "" && string(name) == o.credentials.TokenHeader:
+		case string(name) == fasthttp.HeaderCookie:
+			dst = o.appendCookie(dst, value)
+		case string(name) == fasthttp.HeaderAuthorization && o.credentials.Bearer && hasBearer(value):
+		default:
+			dst = appendField(dst, name, value)
+		}
+	}
+	dst = o.appendForwarded(dst)
+	for _, f := range o.fields {
+		if len(f.Value) > 0 {
+			dst = appendField(dst, f.Name, f.Value)
+		}
+	}
+	if o.source != "" {
+		dst = append(dst, "X-Gatehouse-Cache: "...)
+		dst = append(append(dst, o.source...), "\r\n"...)
+	}
+	return dst, nil
+}
+
+// appendCookie appends a Cookie line without the session cookie: the application needs the identity, not the key to it.
+func (o *outbound) appendCookie(dst, line []byte) []byte {
+	if o.credentials.Cookie == "" {
+		return appendField(dst, []byte(fasthttp.HeaderCookie), line)
+	}
+	before := len(dst)
+	dst = append(dst, "Cookie: "...)
+	start := len(dst)
+	if dst = appendOtherCookies(dst, line, o.credentials.Cookie); len(dst) == start {
+		return dst[:before]
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendForwarded appends what the gateway says of the client. What a trusted peer says is passed on if it can be read.
+func (o *outbound) appendForwarded(dst []byte) []byte {
+	var chain, host, proto []byte
+	proto = []byte("http")
+	if o.tls {
+		proto = []byte("https")
+	}
+	host = o.header.Host()
+	if o.trusted {
+		if v := o.header.Peek(fasthttp.HeaderXForwardedFor); validChain(v) {
+			chain = v
+		}
+		if v := o.header.Peek(fasthttp.HeaderXForwardedProto); string(v) == "http" || string(v) == "https" {
+			proto = v
+		}
+		if v := o.header.Peek(fasthttp.HeaderXForwardedHost); len(v) > 0 {
+			if _, ok := canonicalHost(v, nil); ok {
+				host = v
+			}
+		}
+	}
+	if o.peer.IsValid() || len(chain) > 0 {
+		dst = append(dst, "X-Forwarded-For: "...)
+		dst = append(dst, chain...)
+		if o.peer.IsValid() {
+			if len(chain) > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = o.peer.AppendTo(dst)
+		}
+		dst = append(dst, "\r\n"...)
+	}
+	dst = appendField(dst, []byte(fasthttp.HeaderXForwardedHost), host)
+	return appendField(dst, []byte(fasthttp.HeaderXForwardedProto), proto)
+}
+
+func appendField(dst, name, value []byte) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	dst = append(dst, value...)
+	return append(dst, "\r\n"...)
+}
+
+// hasBearer reports whether an Authorization value is of the Bearer scheme, however many spaces follow.
+func hasBearer(value []byte) bool {
+	scheme, _, _ := bytes.Cut(trimBlanks(value), []byte(" "))
+	return isBearer(scheme)
+}
+
+// listedIn reports whether a Connection line names the field, which makes it hop-by-hop (RFC 9110 section 7.6.1). The lines that frame
+// or identify are not the client's to remove: they are stripped or written by the gateway in any case.
+func listedIn(lines [][]byte, name []byte) bool {
+	for _, line := range lines {
+		for len(line) > 0 {
+			var token []byte
+			token, line, _ = bytes.Cut(line, []byte(","))
+			if token = trimBlanks(token); len(token) == len(name) && strings.EqualFold(string(token), string(name)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// validChain reports whether v is a list of addresses, as X-Forwarded-For should be.
+func validChain(v []byte) bool {
+	for more := len(v) > 0; more; {
+		var item []byte
+		item, v, more = bytes.Cut(v, []byte(","))
+		if _, err := netip.ParseAddr(string(trimBlanks(item))); err != nil {
+			return false
+		}
+		if !more {
+			return true
+		}
+	}
+	return false
+}
+
+// isToken reports whether b is a token (RFC 9110 section 5.6.2), which every field name must be.
+func isToken(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 || !tokenBytes[c] {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// isValue reports whether b can stand on one line as a field value (RFC 9110 section 5.5).
+func isValue(b []byte) bool {
+	for _, c := range b {
+		if c < 0x20 && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+var tokenBytes = func() (t [128]bool) {
+	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		t[c] = true
+	}
+	return t
+}()

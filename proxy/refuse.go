@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// retryAfter is what clients are told to wait, in seconds, when the session service or the application gives no answer.
+const retryAfter = "2"
+
+// refuse answers a request that may not pass. It is the only way in which a decision becomes a refusal.
+func (r *request) refuse(d policy.Decision) {
+	r.decision = d
+	r.explainOutage()
+	r.renew(d.Renewed)
+	if refusal, ok := errors.AsType[*upstream.Refusal](d.Err); ok && d.Verdict == policy.Refused {
+		r.passOn(refusal)
+		return
+	}
+	r.answer(status(&d))
+}
+
+// status returns the status of a refusal. Anything that is not known here is the gateway's own fault, and no permission.
+func status(d *policy.Decision) int {
+	switch d.Verdict {
+	case policy.Unauthenticated:
+		return fasthttp.StatusUnauthorized
+	case policy.Denied, policy.Refused:
+		return fasthttp.StatusForbidden
+	case policy.Unavailable:
+		return fasthttp.StatusServiceUnavailable
+	case policy.Malformed:
+		switch d.Reason {
+		case policy.UnsupportedMethod:
+			return fasthttp.StatusMethodNotAllowed
+		case policy.UnsupportedVersion:
+			return fasthttp.StatusHTTPVersionNotSupported
+		}
+		return fasthttp.StatusBadRequest
+	default:
+		return fasthttp.StatusInternalServerError
+	}
+}
+
+// answer writes a refusal with a body of our own, as RFC 9457 has it. Nothing in it comes from the request.
+func (r *request) answer(status int) {
+	h := &r.ctx.Response.Header
+	r.ctx.SetStatusCode(status)
+	h.Set(fasthttp.HeaderCacheControl, "no-store")
+	switch status {
+	case fasthttp.StatusUnauthorized:
+		h.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="gatehouse"`) // RFC 9110 section 15.5.2 wants a challenge
+	case fasthttp.StatusServiceUnavailable:
+		h.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	case fasthttp.StatusMethodNotAllowed:
+		h.Set(fasthttp.HeaderAllow, allowedMethods)
+	}
+	r.explain()
+	h.SetContentType("application/problem+json")
+	r.ctx.SetBody(problems[status])
+}
+
+const allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+// passOn answers with the session service's own refusal.
+func (r *request) passOn(refusal *upstream.Refusal) {
+	h := &r.ctx.Response.Header
+	r.ctx.SetStatusCode(refusal.Status)
+	h.Set(fasthttp.HeaderCacheControl, "no-store")
+	if refusal.ErrorID != "" {
+		h.Set("Ory-Error-Id", refusal.ErrorID)
+	}
+	r.explain()
+	h.SetContentType(refusal.ContentType)
+	r.ctx.SetBody(refusal.Body)
+}
+
+// explain says why the decision is what it is, if the operator wants it said.
+func (r *request) explain() {
+	if r.cfg.Explain && r.decision.Reason != "" {
+		r.ctx.Response.Header.Set("X-Gatehouse-Reason", string(r.decision.Reason))
+	}
+}
+
+// explainOutage tells the operator, at most once a second, why nothing could be known.
+func (r *request) explainOutage() {
+	if r.decision.Verdict != policy.Unavailable {
+		return
+	}
+	if ok, missed := r.warn.allow(); ok {
+		r.cfg.Logger.Warn("request could not be judged", "reason", string(r.decision.Reason), "error", r.decision.Err, "not_logged", missed)
+	}
+}
+
+// problems holds the body of every refusal.
+var problems = func() map[int][]byte {
+	m := map[int][]byte{}
+	for status, detail := range map[int]string{
+		fasthttp.StatusBadRequest:              "The request has more than one reading, or none.",
+		fasthttp.StatusUnauthorized:            "A valid session is needed.",
+		fasthttp.StatusForbidden:               "This is not allowed.",
+		fasthttp.StatusNotFound:                "There is nothing here.",
+		fasthttp.StatusMethodNotAllowed:        "The method is not supported.",
+		fasthttp.StatusInternalServerError:     "The gateway failed. Nothing was let through.",
+		fasthttp.StatusBadGateway:              "The application gave no usable answer.",
+		fasthttp.StatusServiceUnavailable:      "An answer cannot be had right now. Try again.",
+		fasthttp.StatusGatewayTimeout:          "The application did not answer in time.",
+		fasthttp.StatusHTTPVersionNotSupported: "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
+	} {
+		m[status] = fmt.Appendf(nil, `{"type":"about:blank","title":%s,"status":%d,"detail":%s}`+"\n",
+			strconv.Quote(fasthttp.StatusMessage(status)), status, strconv.Quote(detail))
+	}
+	return m
+}()

@@ -1,0 +1,237 @@
+package proxy
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// A request is one request on its way through a Server. It lives on the stack of its handler.
+type request struct {
+	*Server
+	ctx     *fasthttp.RequestCtx
+	conn    *conn
+	scratch *scratch
+	face    Face
+	began   time.Time
+	decided time.Duration // what the gateway itself took
+
+	path       []byte // canonical; empty if there is no such thing
+	target     Target
+	credential presented
+	decision   policy.Decision
+}
+
+// scratch is memory that a request borrows while it is handled.
+type scratch struct {
+	path, other, host [256]byte
+	cookies           [1024]byte
+	head              []byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (s *Server) newRequest(ctx *fasthttp.RequestCtx) request {
+	r := request{Server: s, ctx: ctx, conn: connOf(ctx), scratch: scratches.Get().(*scratch), began: time.Now()}
+	if path, err := canonicalPath(ctx.Request.Header.RequestURI(), r.scratch.path[:0]); err == nil {
+		r.path = path
+	}
+	r.face = s.face(r.path)
+	return r
+}
+
+// finish tells the observer and the access log how it went. failure is what a panic left, which fasthttp would let end the process.
+func (r *request) finish(failure any) {
+	if failure != nil {
+		r.cfg.Logger.Error("panic while serving a request: nothing was let through", "face", r.face.String(), "panic", failure,
+			"stack", string(debug.Stack()))
+		r.ctx.Response.Reset()
+		r.decision = policy.Decision{Verdict: policy.Unavailable, Reason: policy.InternalError}
+		r.answer(fasthttp.StatusInternalServerError)
+		r.ctx.SetConnectionClose()
+	}
+	total := time.Since(r.began)
+	if r.decided == 0 {
+		r.decided = total
+	}
+	r.cfg.Observer.Decided(r.face, &r.decision, r.decided)
+	r.cfg.Observer.Ended(r.face, total)
+	if r.cfg.AccessLog {
+		r.log(total)
+	}
+	scratches.Put(r.scratch)
+}
+
+// knownMethod reports whether a method is one of those that are served. Everything else is refused, so that a rule by method cannot be walked around, and TRACE would
+// show the client what the application is told.
+func knownMethod(m []byte) bool {
+	switch string(m) {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
+		return true
+	default:
+		return false
+	}
+}
+
+// judge decides on the request by its own request line.
+func (r *request) judge() policy.Decision {
+	h := &r.ctx.Request.Header
+	switch version := string(h.Protocol()); {
+	case version != "HTTP/1.1" && version != "HTTP/1.0":
+		return malformed(policy.UnsupportedVersion)
+	case !knownMethod(h.Method()):
+		return malformed(policy.UnsupportedMethod)
+	case len(r.path) == 0:
+		return malformed(policy.MalformedTarget)
+	}
+	host, ok := canonicalHost(h.Host(), r.scratch.host[:0])
+	if !ok {
+		return malformed(policy.MalformedTarget)
+	}
+	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: h.RequestURI()}
+	return r.decide()
+}
+
+// decide decides on r.target.
+func (r *request) decide() policy.Decision {
+	r.credential = r.cfg.Credentials.find(&r.ctx.Request.Header, r.scratch.cookies[:0])
+	return r.cfg.Gate.Decide(r.base, r.target, r.credential)
+}
+
+func malformed(reason policy.Reason) policy.Decision {
+	return policy.Decision{Verdict: policy.Malformed, Reason: reason}
+}
+
+// proxy passes the request on to the application, if it may pass.
+func (r *request) proxy() {
+	var d policy.Decision
+	if judged := r.conn.judged; judged != nil {
+		r.conn.judged = nil
+		d = *judged
+		r.target = Target{Method: r.ctx.Method(), Path: r.path, Raw: r.ctx.Request.Header.RequestURI()}
+	} else {
+		d = r.judge()
+	}
+	r.decided = time.Since(r.began)
+	if d.Verdict != policy.Allowed {
+		r.refuse(d)
+		return
+	}
+	r.decision = d
+	if r.cfg.App == nil {
+		r.decision.Verdict, r.decision.Reason = policy.Denied, policy.NoApplication
+		r.answer(fasthttp.StatusNotFound)
+		return
+	}
+	out := outbound{
+		header: &r.ctx.Request.Header, target: r.target, strip: *r.strip.Load(), credentials: &r.cfg.Credentials,
+		peer: r.conn.peer, trusted: r.conn.trusted, tls: r.ctx.IsTLS(),
+	}
+	if d.Session != nil {
+		out.fields = d.View.Fields
+	}
+	if r.cfg.Explain && d.Session != nil {
+		out.source = d.Source.String()
+	}
+	head, err := out.appendHead(r.scratch.head[:0])
+	if err != nil {
+		r.refuse(malformed(policy.MalformedHeaders))
+		return
+	}
+	r.scratch.head = head
+	r.forward(head)
+}
+
+// forward sends the request to the application.
+func (r *request) forward(head []byte) {
+	began := time.Now()
+	err := r.cfg.App.exchange(r.base, r.ctx, r.conn, head)
+	if err == nil {
+		r.cfg.Observer.AppAnswered(r.ctx.Response.StatusCode(), time.Since(began))
+		r.renew(r.decision.Renewed)
+		return
+	}
+	r.conn.idleLimit = 0
+	r.ctx.Response.Reset()
+	if r.ctx.Request.IsBodyStream() {
+		r.ctx.SetConnectionClose() // where the next request begins is not known
+	}
+	if errors.Is(err, errAborted) {
+		r.decision.Verdict, r.decision.Reason = policy.Malformed, policy.AbortedBody
+		r.answer(fasthttp.StatusBadRequest)
+		return
+	}
+	r.cfg.Observer.AppAnswered(0, time.Since(began))
+	if ok, missed := r.warn.allow(); ok {
+		r.cfg.Logger.Warn("application did not answer", "error", err, "not_logged", missed)
+	}
+	r.answer(appStatus(err))
+}
+
+// appStatus returns the status that says why the application did not answer.
+func appStatus(err error) int {
+	if errors.Is(err, errBusy) {
+		return fasthttp.StatusServiceUnavailable
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return fasthttp.StatusGatewayTimeout
+	}
+	return fasthttp.StatusBadGateway
+}
+
+// renew passes renewed session cookies on to the client that presented the old one.
+func (r *request) renew(lines []string) {
+	for _, line := range lines {
+		r.ctx.Response.Header.Add(fasthttp.HeaderSetCookie, line)
+	}
+}
+
+// log writes the line of the access log. A session appears as the tag of its credential, and the query, which may hold secrets, not at
+// all.
+func (r *request) log(total time.Duration) {
+	attrs := []slog.Attr{
+		slog.String("face", r.face.String()),
+		slog.String("method", string(r.target.Method)),
+		slog.String("host", string(r.target.Host)),
+		slog.String("path", string(r.target.Path)),
+		slog.Int("status", r.ctx.Response.StatusCode()),
+		slog.String("verdict", r.decision.Verdict.String()),
+		slog.String("reason", string(r.decision.Reason)),
+		slog.Duration("took", total),
+	}
+	if r.decision.Route != nil {
+		attrs = append(attrs, slog.String("route", r.decision.Route.Name))
+	}
+	if r.credential.Kind != upstream.NoCredential {
+		attrs = append(attrs, slog.String("credential", r.credential.Kind.String()), slog.String("session", r.cfg.Tag(r.credential.Credential)))
+	}
+	if r.decision.Session != nil {
+		attrs = append(attrs, slog.String("identity", r.decision.Session.IdentityID), slog.String("source", r.decision.Source.String()))
+	}
+	r.cfg.Logger.LogAttrs(r.base, slog.LevelInfo, "request", attrs...)
+}
+
+// A throttle lets one message a second through, so that an outage does not drown the log.
+type throttle struct {
+	last   atomic.Int64
+	missed atomic.Int64
+}
+
+// allow reports whether a message may be written now, and how many were not since the last that was.
+func (t *throttle) allow() (ok bool, missed int64) {
+	now, last := time.Now().UnixNano(), t.last.Load()
+	if now-last < int64(time.Second) || !t.last.CompareAndSwap(last, now) {
+		t.missed.Add(1)
+		return false, 0
+	}
+	return true, t.missed.Swap(0)
+}

@@ -1,0 +1,171 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// whoami answers whose session a request belongs to, as Ory Kratos does at GET /sessions/whoami, from memory where it can.
+//
+// https://www.ory.sh/docs/kratos/reference/api#tag/frontend/operation/toSession
+func (r *request) whoami() {
+	h := &r.ctx.Request.Header
+	r.target = Target{Method: h.Method(), Path: r.path}
+	if !h.IsGet() && !h.IsHead() {
+		r.refuse(malformed(policy.UnsupportedMethod))
+		return
+	}
+	r.credential = r.cfg.Credentials.find(h, r.scratch.cookies[:0])
+	if query := queryOf(h.RequestURI()); len(query) > 0 {
+		r.whoamiPassedThrough(query)
+		return
+	}
+	if r.credential.Kind == upstream.NoCredential {
+		r.decision = policy.Decision{Verdict: policy.Unauthenticated, Reason: policy.NoCredential}
+		r.whoamiError(fasthttp.StatusUnauthorized)
+		return
+	}
+	answer, err := r.cfg.Sessions.Lookup(r.base, r.credential.Credential, wantedAge(h))
+	if err != nil {
+		r.whoamiFailed(err)
+		return
+	}
+	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.SessionValid, Session: answer.Session, Source: answer.Source}
+	out := &r.ctx.Response.Header
+	out.SetCanonical(cacheControl, kratosNoStore)
+	out.SetContentTypeBytes(kratosJSON)
+	out.SetCanonical(vary, kratosVary)
+	out.Set("X-Kratos-Authenticated-Identity-Id", answer.Session.IdentityID)
+	r.renew(answer.Renewed)
+	r.ctx.Response.SetBodyRaw(answer.Session.Body) // immutable, so that it need not be copied
+	if r.cfg.Explain {
+		out.Set("X-Gatehouse-Cache", answer.Source.String())
+	}
+}
+
+var (
+	kratosNoStore = []byte("private, no-cache, no-store, must-revalidate")
+	kratosJSON    = []byte("application/json; charset=utf-8")
+	kratosVary    = []byte("Cookie")
+	vary          = []byte(fasthttp.HeaderVary)
+)
+
+// whoamiPassedThrough asks the service a question that has parameters, such as tokenize_as, whose answer is for this caller only.
+func (r *request) whoamiPassedThrough(query []byte) {
+	if r.credential.malformed {
+		r.decision = policy.Decision{Verdict: policy.Unauthenticated, Reason: policy.MalformedCredential}
+		r.whoamiError(fasthttp.StatusUnauthorized)
+		return
+	}
+	reply, err := r.cfg.Passthrough.Forward(r.base, r.credential.Credential, query)
+	if err != nil {
+		r.whoamiFailed(err)
+		return
+	}
+	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.PassedThrough}
+	if reply.Status >= fasthttp.StatusBadRequest {
+		r.decision.Verdict = policy.Refused
+	}
+	r.ctx.SetStatusCode(reply.Status)
+	out := &r.ctx.Response.Header
+	out.SetCanonical(cacheControl, kratosNoStore)
+	out.SetCanonical(vary, kratosVary)
+	for _, f := range reply.Header {
+		out.Add(f.Name, f.Value)
+	}
+	r.ctx.SetBody(reply.Body)
+}
+
+// whoamiFailed answers for a question that brought no session.
+func (r *request) whoamiFailed(err error) {
+	r.decision = policy.Decision{Err: err}
+	refusal, refused := errors.AsType[*upstream.Refusal](err)
+	switch {
+	case errors.Is(err, upstream.ErrNoSession):
+		r.decision.Verdict, r.decision.Reason = policy.Unauthenticated, policy.NoSession
+		r.whoamiError(fasthttp.StatusUnauthorized)
+	case refused:
+		r.decision.Verdict, r.decision.Reason = policy.Refused, policy.RefusedByService
+		r.passOn(refusal)
+		r.ctx.Response.Header.SetCanonical(cacheControl, kratosNoStore)
+	default:
+		r.decision.Verdict, r.decision.Reason = policy.Unavailable, policy.StoreUnavailable
+		r.explainOutage()
+		r.ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+		r.whoamiError(fasthttp.StatusServiceUnavailable)
+	}
+}
+
+// whoamiError answers with an error in the shape of Kratos, whose words it uses where Kratos has some.
+func (r *request) whoamiError(status int) {
+	h := &r.ctx.Response.Header
+	r.ctx.SetStatusCode(status)
+	h.SetCanonical(cacheControl, kratosNoStore)
+	h.SetCanonical(vary, kratosVary)
+	h.SetContentType("application/json")
+	h.Set("Ory-Error-Id", "")
+	r.explain()
+	reason, message := "No valid session credentials found in the request.", "The request could not be authorized"
+	if status != fasthttp.StatusUnauthorized {
+		reason, message = "The session service gave no usable answer.", "The service is currently unable to say whose session this is"
+	}
+	body := append(make([]byte, 0, 256), `{"error":{"code":`...)
+	body = strconv.AppendInt(body, int64(status), 10)
+	body = append(body, `,"status":`...)
+	body = strconv.AppendQuote(body, fasthttp.StatusMessage(status))
+	if id := r.ctx.Request.Header.Peek("X-Request-Id"); plainID(id) {
+		body = append(body, `,"request":"`...)
+		body = append(append(body, id...), '"')
+	}
+	body = append(body, `,"reason":`...)
+	body = strconv.AppendQuote(body, reason)
+	body = append(body, `,"message":`...)
+	body = strconv.AppendQuote(body, message)
+	r.ctx.Response.SetBodyRaw(append(body, "}}\n"...))
+}
+
+// plainID reports whether a request id is one that needs no escaping in JSON.
+func plainID(id []byte) bool {
+	for _, b := range id {
+		if b < 0x20 || b >= 0x7f || b == '"' || b == '\\' || b == '<' || b == '>' || b == '&' {
+			return false
+		}
+	}
+	return len(id) > 0 && len(id) <= 256
+}
+
+// queryOf returns what follows the first '?' of a request-target.
+func queryOf(target []byte) []byte {
+	_, query, _ := bytes.Cut(target, []byte("?"))
+	return query
+}
+
+// wantedAge returns the age up to which the caller takes an answer: the smallest max-age of its Cache-Control (RFC 9111 section 5.2.1.1),
+// as Ory Network honours it. What cannot be read asks for nothing.
+//
+// https://www.ory.sh/docs/concepts/cache
+func wantedAge(h *fasthttp.RequestHeader) time.Duration {
+	age := upstream.Unlimited
+	for _, line := range h.PeekAll(fasthttp.HeaderCacheControl) {
+		for len(line) > 0 {
+			var directive []byte
+			directive, line, _ = bytes.Cut(line, []byte(","))
+			name, value, _ := bytes.Cut(trimBlanks(directive), []byte("="))
+			if !bytes.EqualFold(name, []byte("max-age")) {
+				continue
+			}
+			seconds, err := strconv.ParseUint(string(bytes.Trim(value, `"`)), 10, 31)
+			if err == nil {
+				age = min(age, time.Duration(seconds)*time.Second)
+			}
+		}
+	}
+	return age
+}
