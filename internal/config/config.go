@@ -1,0 +1,224 @@
+package config
+
+import (
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// A Config is one whole configuration. It is plain data: whoever loads it owns it.
+type Config struct {
+	// Listen is where requests are served: host:port, :port for every address of the machine, or unix:/path for a socket. Port 0 takes
+	// any free port. Default :8080.
+	Listen string `yaml:"listen"`
+
+	// Admin is where metrics, health and revocation are served: host:port. Whoever reaches it can revoke sessions, so it belongs on the
+	// loopback address or behind a network policy. Empty turns it off. Default 127.0.0.1:9090.
+	Admin string `yaml:"admin"`
+
+	// Upstream is the session service that is asked whose session a request carries. Required: exactly one kind of service.
+	Upstream Upstream `yaml:"upstream"`
+
+	// SessionCache is how many sessions are remembered, and for how long they are believed. Default: its keys' defaults.
+	SessionCache SessionCache `yaml:"session_cache"`
+
+	// App is the application behind the gate: http://host or http://host:port, without path. Empty means that there is none, as behind a
+	// front proxy that only asks for decisions; requests other than for Gatehouse's own paths then get 404. Default empty.
+	App string `yaml:"app"`
+
+	// Routes say what a request needs. They are tried in order, the first that matches decides, and what matches none is refused.
+	// Default: one route that asks for a session on every path.
+	Routes []Route `yaml:"routes"`
+
+	// IdentityHeaders are the headers that tell the application whose request it is: the name of the header, and the path of its value in
+	// the session in GJSON syntax (https://github.com/tidwall/gjson/blob/master/SYNTAX.md). All of them are sent whenever one is, empty
+	// where the session has no such value, and what a client sends under these names never gets through. At most 32. Default
+	// X-User-Id: identity.id, and a list of one's own replaces it.
+	IdentityHeaders IdentityHeaders `yaml:"identity_headers"`
+
+	// ForwardAuth is where a front proxy asks for a decision about a request that it holds itself. Default: its keys' defaults.
+	ForwardAuth ForwardAuth `yaml:"forward_auth"`
+
+	// Whoami is where an application asks for the session itself, in the service's own words. Default: its keys' defaults.
+	Whoami Whoami `yaml:"whoami"`
+
+	// TrustedProxies are the peers whose X-Forwarded-* headers are believed, and who may ask for decisions: networks such as 10.0.0.0/8,
+	// single addresses, or the word unix for whoever connects to the socket that Gatehouse listens on. Default none.
+	TrustedProxies []Peer `yaml:"trusted_proxies"`
+
+	// Credentials are the kinds of credential that are looked at: session_token (the header X-Session-Token), cookie, and bearer
+	// (Authorization: Bearer). Leave out what the application uses for purposes of its own. Default all three.
+	Credentials []upstream.Kind `yaml:"credentials"`
+
+	// Explain adds the headers X-Gatehouse-Reason and X-Gatehouse-Cache to answers, which say why a request was decided as it was.
+	// Clients see them. Default false.
+	Explain bool `yaml:"explain"`
+
+	// Log is what is written to standard error. Default: its keys' defaults.
+	Log Log `yaml:"log"`
+
+	// Shutdown is how Gatehouse ends when it is asked to (SIGTERM, SIGINT). Default: its keys' defaults.
+	Shutdown Shutdown `yaml:"shutdown"`
+}
+
+// An Upstream is the session service and how it is asked.
+type Upstream struct {
+	// Kratos is an Ory Kratos, or Ory Network. Default none.
+	Kratos *Kratos `yaml:"kratos,omitempty"`
+
+	// Embedded is a session service inside of Gatehouse itself, with the API of Kratos: for development and tests. Default none.
+	Embedded *Embedded `yaml:"embedded,omitempty"`
+
+	// Timeout is how long one question may take before it counts as an outage; 1ms to 1m. Default 1s.
+	Timeout time.Duration `yaml:"timeout"`
+
+	// MaxInFlight is how many questions may be under way at once; 1 to 10000. More wait their turn, within their timeout. Default 64.
+	MaxInFlight int `yaml:"max_in_flight"`
+}
+
+// A Kratos is an Ory Kratos to ask.
+type Kratos struct {
+	// URL is the base of its public API: http or https, with a path if it has one, without user, password or query. Required.
+	URL string `yaml:"url"`
+
+	// Cookie is the name of its session cookie, session.cookie.name in its own configuration. Default ory_kratos_session.
+	Cookie string `yaml:"cookie"`
+}
+
+// An Embedded is the session service inside of Gatehouse.
+type Embedded struct {
+	// Path is the file that keeps the sessions; empty keeps them in memory, until Gatehouse ends. Default empty.
+	Path string `yaml:"path"`
+
+	// Cookie is the name of its session cookie. Default ory_kratos_session.
+	Cookie string `yaml:"cookie"`
+
+	// Listen is where its public API is served: host:port, or empty for nowhere. Default 127.0.0.1:4433.
+	Listen string `yaml:"listen"`
+
+	// AdminListen is where its admin API is served: host:port, or empty for nowhere. Whoever reaches it can create a session for anybody.
+	// Default 127.0.0.1:4434.
+	AdminListen string `yaml:"admin_listen"`
+
+	// Lifespan is how long a session lives after it was created or extended; 1s to 87600h (ten years). Default 24h.
+	Lifespan time.Duration `yaml:"lifespan"`
+}
+
+// A SessionCache is how many sessions are remembered, and for how long they are believed.
+type SessionCache struct {
+	// Size is how many sessions are remembered; 1 to 50000000. When it is too small, the service is asked more often. Default 100000.
+	Size int `yaml:"size"`
+
+	// FreshFor is how long a session is believed without asking again; 100ms to 24h. It is less where the service says less or the
+	// session ends sooner. A revocation that Gatehouse is not told about bites after this time at the latest. Default 30s.
+	FreshFor time.Duration `yaml:"fresh_for"`
+
+	// StaleFor is for how long after FreshFor a session is still served, while the service is being asked again and while it is down;
+	// 0s to 24h. A session that has ended is never served. Default 0s: an outage of the service is an outage.
+	StaleFor time.Duration `yaml:"stale_for"`
+
+	// NegativeFor is how long it is remembered that a credential stands for no session; 0s to 5m. It is also how long a client may have
+	// to wait whose credential becomes valid only after it was tried. Default 1s.
+	NegativeFor time.Duration `yaml:"negative_for"`
+}
+
+// A Route is one rule: which requests it is about, and what they need.
+type Route struct {
+	// Name is what logs, metrics and answers call the route: letters, digits, '.', '_' and '-', at most 64. Default: its place, such as
+	// routes[0].
+	Name string `yaml:"name,omitempty"`
+
+	// Match is which requests the route is about. Required.
+	Match Match `yaml:"match"`
+
+	// Access is what they need. Required: public (everybody passes and nobody is asked), optional (everybody passes, with an identity if
+	// there is one), session (only a session passes) or deny (nobody passes).
+	Access Access `yaml:"access"`
+
+	// Require is what a session must have beyond being valid. Only with access: session. Default nothing.
+	Require Require `yaml:"require,omitempty"`
+}
+
+// A Match is which requests a route is about: those that meet all of it.
+type Match struct {
+	// Host is the host name without port, in lower case; *.example.com is every name below example.com, however deep, and not example.com
+	// itself. Default: any.
+	Host string `yaml:"host,omitempty"`
+
+	// Path is the path: /login is this path only, /admin/* is /admin and everything below it (never /administrator), /* is every path.
+	// Upper and lower case differ. It is compared with the path as it is once decoded. Required.
+	Path string `yaml:"path"`
+
+	// Methods are the methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS. GET does not include HEAD. Default: any.
+	Methods []string `yaml:"methods,omitempty"`
+}
+
+// A Require is what a session must have beyond being valid.
+type Require struct {
+	// AAL is the least assurance level: aal1, aal2 or aal3. Default: any.
+	AAL upstream.AAL `yaml:"aal,omitempty"`
+}
+
+// A ForwardAuth is where a front proxy asks for decisions.
+type ForwardAuth struct {
+	// Path is the path on the listener. The application is never asked for it. Default /.gatehouse/auth.
+	Path string `yaml:"path"`
+}
+
+// A Whoami is where an application asks for the session itself.
+type Whoami struct {
+	// Path is the path on the listener. The application is never asked for it. Default /sessions/whoami.
+	Path string `yaml:"path"`
+}
+
+// A Log is what is written to standard error.
+type Log struct {
+	// Level is the least level that is written: debug, info, warn or error. Default info.
+	Level Level `yaml:"level"`
+
+	// Format is json, text, or auto: text on a terminal and json elsewhere. Default auto.
+	Format Format `yaml:"format"`
+
+	// Access writes one line for every request, without its query and without credentials. Default false.
+	Access bool `yaml:"access"`
+}
+
+// A Shutdown is how Gatehouse ends.
+type Shutdown struct {
+	// Delay is how long it goes on serving after it has said that it is not ready, so that load balancers can notice; 0s to 5m. In
+	// Kubernetes 5s is a good value. Default 0s.
+	Delay time.Duration `yaml:"delay"`
+
+	// Timeout is how long requests that are under way may take to end after that; 1ms to 1h. What remains is cut off. Default 30s.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Default returns the configuration of an empty file. It lacks what has no default, the session service, and so is not yet valid.
+func Default() Config {
+	return Config{
+		Listen:          ":8080",
+		Admin:           "127.0.0.1:9090",
+		Upstream:        Upstream{Timeout: time.Second, MaxInFlight: 64},
+		SessionCache:    SessionCache{Size: 100_000, FreshFor: 30 * time.Second, NegativeFor: time.Second},
+		Routes:          []Route{{Match: Match{Path: "/*"}, Access: AccessSession}},
+		IdentityHeaders: IdentityHeaders{{Name: "X-User-Id", Path: "identity.id"}},
+		ForwardAuth:     ForwardAuth{Path: "/.gatehouse/auth"},
+		Whoami:          Whoami{Path: "/sessions/whoami"},
+		TrustedProxies:  []Peer{},
+		Credentials:     []upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer},
+		Log:             Log{Level: LevelInfo, Format: FormatAuto},
+		Shutdown:        Shutdown{Timeout: 30 * time.Second},
+	}
+}
+
+// setDefaults gives the keys of a service that was chosen their defaults.
+func (k *Kratos) setDefaults() { *k = Kratos{Cookie: "ory_kratos_session"} }
+
+func (e *Embedded) setDefaults() {
+	*e = Embedded{
+		Cookie:      "ory_kratos_session",
+		Listen:      "127.0.0.1:4433",
+		AdminListen: "127.0.0.1:4434",
+		Lifespan:    24 * time.Hour,
+	}
+}

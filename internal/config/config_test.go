@@ -1,0 +1,373 @@
+package config_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// parse loads a configuration that must be accepted.
+func parse(t *testing.T, text string, environ ...string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("test.yaml", []byte(text), environ)
+	if err != nil {
+		t.Fatalf("refused:\n%v\nconfiguration:\n%s", err, text)
+	}
+	return c
+}
+
+// equal compares configurations.
+func equal(t *testing.T, got, want *config.Config) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+func printed(t *testing.T, c *config.Config) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// example returns config.example.yaml, and the same with the embedded session service in place of Kratos: in it, a line that is
+// commented out has no space after the '#'.
+func example(t *testing.T) (kratos, embedded string) {
+	t.Helper()
+	data, err := os.ReadFile("../../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, _ := strings.Cut(string(data), "  kratos:\n")
+	_, rest, found := strings.Cut(rest, "\n\n")
+	if !found {
+		t.Fatal("config.example.yaml has no section kratos that ends in an empty line")
+	}
+	return string(data), regexp.MustCompile(`(?m)^( *)#([a-z])`).ReplaceAllString(head+rest, "$1$2")
+}
+
+func TestExampleShowsDefaults(t *testing.T) {
+	kratos, embedded := example(t)
+	want := config.Default()
+	want.App = "http://127.0.0.1:3000"
+	want.Routes = []config.Route{
+		{Name: "assets", Match: config.Match{Path: "/assets/*"}, Access: config.AccessPublic},
+		{
+			Name:    "admin",
+			Match:   config.Match{Host: "admin.example.com", Path: "/*", Methods: []string{"GET", "HEAD", "POST"}},
+			Access:  config.AccessSession,
+			Require: config.Require{AAL: upstream.AAL2},
+		},
+		{Match: config.Match{Path: "/*"}, Access: config.AccessSession},
+	}
+	want.IdentityHeaders = config.IdentityHeaders{
+		{Name: "X-User-Id", Path: "identity.id"}, {Name: "X-User-Email", Path: "identity.traits.email"},
+	}
+
+	want.Upstream.Kratos = parse(t, "upstream: { kratos: { url: http://127.0.0.1:4433 } }").Upstream.Kratos
+	equal(t, parse(t, kratos), &want)
+
+	want.Upstream.Kratos = nil
+	want.Upstream.Embedded = parse(t, "upstream: { embedded: {} }").Upstream.Embedded
+	equal(t, parse(t, embedded), &want)
+}
+
+// paths returns the paths of all keys in a YAML document.
+func paths(t *testing.T, text string) map[string]bool {
+	t.Helper()
+	var n yaml.Node
+	if err := yaml.Load([]byte(text), &n); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	var walk func(path string, n *yaml.Node)
+	walk = func(path string, n *yaml.Node) {
+		found[path] = true
+		switch n.Kind {
+		case yaml.MappingNode:
+			for i := 0; i < len(n.Content); i += 2 {
+				walk(strings.TrimPrefix(path+"."+n.Content[i].Value, "."), n.Content[i+1])
+			}
+		case yaml.SequenceNode:
+			for _, item := range n.Content {
+				walk(path+"[]", item)
+			}
+		}
+	}
+	walk("", n.Content[0])
+	return found
+}
+
+func TestExampleIsComplete(t *testing.T) {
+	kratos, embedded := example(t)
+	inKratos, inEmbedded := paths(t, kratos), paths(t, embedded)
+	for _, key := range config.Keys() {
+		if !inKratos[key] && !inEmbedded[key] {
+			t.Errorf("config.example.yaml lacks %s", key)
+		}
+	}
+}
+
+// What the comments of the example call a default is the value beside them, and that is the default: see TestExampleShowsDefaults.
+func TestExampleCommentsAreRight(t *testing.T) {
+	kratos, embedded := example(t)
+	stated := regexp.MustCompile(`Default(?: is)? ("[^"]*"|[^ :]*:?[^ :]+)[:.]`)
+	key := regexp.MustCompile(`^[ -]*([a-z_]+): *(.*)$`)
+	checked := 0
+	for _, text := range []string{kratos, embedded} {
+		comment := ""
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			if words, ok := strings.CutPrefix(strings.TrimPrefix(line, "- "), "# "); ok {
+				comment += words + " "
+				continue
+			}
+			k, d := key.FindStringSubmatch(line), stated.FindStringSubmatch(comment)
+			comment = ""
+			if k == nil || d == nil || k[2] == "" || k[1] == "app" {
+				continue
+			}
+			checked++
+			if strings.Trim(d[1], `"`) != strings.Trim(k[2], `"`) {
+				t.Errorf("%s: the comment says %s, the value is %s", k[1], d[1], k[2])
+			}
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d comments were understood", checked)
+	}
+}
+
+// The fields of Config are the reference of its keys: each must say what it does and what its default is.
+func TestEveryKeyIsDocumented(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		f, ok := n.(*ast.Field)
+		if !ok || f.Tag == nil {
+			return true
+		}
+		fields++
+		doc := f.Doc.Text()
+		if !strings.HasPrefix(doc, f.Names[0].Name+" ") {
+			t.Errorf("%s: comment does not begin with the name of the field: %q", f.Names[0].Name, doc)
+		}
+		if !strings.Contains(doc, "Default") && !strings.Contains(doc, "Required") {
+			t.Errorf("%s: comment says neither what the default is nor that the key is required", f.Names[0].Name)
+		}
+		return true
+	})
+	if keys := config.Keys(); fields != len(keys) {
+		t.Errorf("config.go has %d fields with a key, and there are %d keys", fields, len(keys))
+	}
+}
+
+// The block that was agreed on as the interface.
+const agreed = `
+listen: ":8080"                  # or unix:/run/gatehouse/gatehouse.sock
+admin: 127.0.0.1:9090
+upstream:                        # the session service: exactly one kind
+  kratos: { url: http://127.0.0.1:4433, cookie: ory_kratos_session }      # or  embedded: { path: sessions.db }
+  timeout: 1s                    # for one question
+session_cache:
+  size: 100000                   # sessions
+  fresh_for: 30s                 # believed without asking (less if the service or the session's expiry says less)
+  stale_for: 0s                  # after that: served while asking again, and while the service is down
+  negative_for: 1s
+app: http://127.0.0.1:3000
+routes:                          # first match wins; what matches nothing is refused
+  - { match: { path: /assets/* }, access: public }
+  - { match: { host: admin.example.com, path: /*, methods: [GET, POST] }, access: session, require: { aal: aal2 } }
+  - { match: { path: /* }, access: session }          # public | optional | session | deny
+identity_headers:                # name: path into the session (GJSON syntax)
+  X-User-Id: identity.id
+  X-User-Email: identity.traits.email
+forward_auth: { path: /.gatehouse/auth }
+whoami: { path: /sessions/whoami }
+trusted_proxies: []              # whose X-Forwarded-* is believed
+`
+
+func TestAgreedBlockLoads(t *testing.T) {
+	want := config.Default()
+	want.Upstream.Kratos = &config.Kratos{URL: "http://127.0.0.1:4433", Cookie: "ory_kratos_session"}
+	want.App = "http://127.0.0.1:3000"
+	want.Routes = []config.Route{
+		{Match: config.Match{Path: "/assets/*"}, Access: config.AccessPublic},
+		{
+			Match:   config.Match{Host: "admin.example.com", Path: "/*", Methods: []string{"GET", "POST"}},
+			Access:  config.AccessSession,
+			Require: config.Require{AAL: upstream.AAL2},
+		},
+		{Match: config.Match{Path: "/*"}, Access: config.AccessSession},
+	}
+	want.IdentityHeaders = config.IdentityHeaders{
+		{Name: "X-User-Id", Path: "identity.id"}, {Name: "X-User-Email", Path: "identity.traits.email"},
+	}
+	equal(t, parse(t, agreed), &want)
+}
+
+// everyKratos and everyEmbedded set every key to something else than its default.
+const (
+	everyKratos = `
+listen: unix:/run/gatehouse/gatehouse.sock
+admin: ""
+upstream: { kratos: { url: https://example.com/kratos/, cookie: __Host-sid }, timeout: 90ms, max_in_flight: 7 }
+` + every
+	everyEmbedded = `
+listen: unix:/run/gatehouse/gatehouse.sock
+admin: ""
+upstream:
+  embedded: { path: sessions.db, cookie: sid, listen: "[::1]:5433", admin_listen: "", lifespan: 1h30m }
+  timeout: 90ms
+  max_in_flight: 7
+` + every
+	every = `
+session_cache: { size: 1, fresh_for: 1m5s, stale_for: 24h, negative_for: 0s }
+app: http://app.internal:3000/
+routes:
+  - name: all.of_it-1
+    match: { host: "*.example.com", path: /ünïcode/*, methods: [OPTIONS, GET] }
+    access: session
+    require: { aal: aal3 }
+  - { match: { host: "[2001:db8::1]", path: /a/ }, access: optional }
+  - { match: { path: /true }, access: deny }
+identity_headers: { x-zebra: 'identity.traits.roles.#(name=="a: b").id', X_User: "true", Remote.Groups: groups }
+forward_auth: { path: /auth }
+whoami: { path: /whoami }
+trusted_proxies: [10.0.0.0/8, 2001:db8::/48, 192.0.2.7, "::1", unix]
+credentials: [bearer, cookie]
+explain: true
+log: { level: error, format: text, access: true }
+shutdown: { delay: 5s, timeout: 1h }
+`
+)
+
+func TestEveryKey(t *testing.T) {
+	want := config.Config{
+		Listen: "unix:/run/gatehouse/gatehouse.sock",
+		Upstream: config.Upstream{
+			Kratos:  &config.Kratos{URL: "https://example.com/kratos/", Cookie: "__Host-sid"},
+			Timeout: 90 * time.Millisecond, MaxInFlight: 7,
+		},
+		SessionCache: config.SessionCache{Size: 1, FreshFor: 65 * time.Second, StaleFor: 24 * time.Hour},
+		App:          "http://app.internal:3000/",
+		Routes: []config.Route{
+			{
+				Name:    "all.of_it-1",
+				Match:   config.Match{Host: "*.example.com", Path: "/ünïcode/*", Methods: []string{"OPTIONS", "GET"}},
+				Access:  config.AccessSession,
+				Require: config.Require{AAL: upstream.AAL3},
+			},
+			{Match: config.Match{Host: "[2001:db8::1]", Path: "/a/"}, Access: config.AccessOptional},
+			{Match: config.Match{Path: "/true"}, Access: config.AccessDeny},
+		},
+		IdentityHeaders: config.IdentityHeaders{
+			{Name: "X-Zebra", Path: `identity.traits.roles.#(name=="a: b").id`},
+			{Name: "X_user", Path: "true"},
+			{Name: "Remote.groups", Path: "groups"},
+		},
+		ForwardAuth: config.ForwardAuth{Path: "/auth"},
+		Whoami:      config.Whoami{Path: "/whoami"},
+		TrustedProxies: []config.Peer{
+			{Net: netip.MustParsePrefix("10.0.0.0/8")}, {Net: netip.MustParsePrefix("2001:db8::/48")},
+			{Net: netip.MustParsePrefix("192.0.2.7/32")}, {Net: netip.MustParsePrefix("::1/128")}, {Unix: true},
+		},
+		Credentials: []upstream.Kind{upstream.Bearer, upstream.Cookie},
+		Explain:     true,
+		Log:         config.Log{Level: config.LevelError, Format: config.FormatText, Access: true},
+		Shutdown:    config.Shutdown{Delay: 5 * time.Second, Timeout: time.Hour},
+	}
+	equal(t, parse(t, everyKratos), &want)
+
+	want.Upstream.Kratos = nil
+	want.Upstream.Embedded = &config.Embedded{Path: "sessions.db", Cookie: "sid", Listen: "[::1]:5433", Lifespan: 90 * time.Minute}
+	equal(t, parse(t, everyEmbedded), &want)
+}
+
+func TestDefaultsAreNotShared(t *testing.T) {
+	a, b := config.Default(), config.Default()
+	a.Routes[0].Access = config.AccessPublic
+	a.Credentials[0] = upstream.NoCredential
+	a.IdentityHeaders[0].Path = ""
+	if reflect.DeepEqual(a, b) || b.Routes[0].Access != config.AccessSession || b.Credentials[0] != upstream.SessionToken {
+		t.Error("one configuration changed another")
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, parse(t, text).Warnings()); diff != "" {
+			t.Errorf("%s: warnings (-want +got):\n%s", text, diff)
+		}
+	}
+	const kratos = "upstream: { kratos: { url: http://127.0.0.1:4433 } }\n"
+	f(kratos)
+	f(kratos + "admin: localhost:9090")
+	f(kratos + `admin: "[::1]:9090"`)
+	f(kratos + `admin: ""`)
+	f(kratos+`admin: ":9090"`, "admin: whoever reaches :9090 can revoke sessions: keep it behind a network policy")
+	f(kratos+"admin: 10.0.0.1:9090", "admin: whoever reaches 10.0.0.1:9090 can revoke sessions: keep it behind a network policy")
+	f("upstream: { embedded: {} }")
+	f(`upstream: { embedded: { admin_listen: "" } }`)
+	f("upstream: { embedded: { admin_listen: 0.0.0.0:4434 } }",
+		"upstream.embedded.admin_listen: whoever reaches 0.0.0.0:4434 can create a session for anybody: keep it on 127.0.0.1")
+	f(kratos + "session_cache: { negative_for: 5s }")
+	f(kratos+"session_cache: { negative_for: 6s }",
+		"session_cache.negative_for: a credential that becomes valid just after it was tried is refused for 6s")
+	f(kratos + "trusted_proxies: [10.0.0.0/9, 2001:db8::/33]")
+	f(kratos+"trusted_proxies: [10.0.0.0/8, 2001:db8::/32]",
+		"trusted_proxies[0]: everybody in 10.0.0.0/8 can choose the address, host and path that is judged: name the proxies only",
+		"trusted_proxies[1]: everybody in 2001:db8::/32 can choose the address, host and path that is judged: name the proxies only")
+	f(kratos + "listen: unix:/g.sock\ntrusted_proxies: [unix]")
+	f(kratos + "routes: [{ match: { path: /a/* }, access: public }, { match: { host: example.com, path: /* }, access: public }]")
+	f(kratos+"routes: [{ match: { path: /a/* }, access: session }, { match: { path: /* }, access: public }]",
+		"routes[1]: everything that no earlier route matches is public")
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(file, []byte("upstream: { embedded: {} }\nadmin: nowhere\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(path, want string, environ ...string) {
+		t.Helper()
+		got := ""
+		if _, err := config.Load(path, environ); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("load %s: got %q, want %q", path, got, want)
+		}
+	}
+	f(file, file+":2:8: admin: want host:port with a number as port, such as 127.0.0.1:8080, got `nowhere`")
+	f(file, "", "GATEHOUSE_ADMIN=127.0.0.1:0")
+	f(file+"x", file+"x: read configuration: no such file or directory")
+	f(dir, dir+": read configuration: is a directory")
+	f("", "", "GATEHOUSE_UPSTREAM_KRATOS_URL=http://127.0.0.1:4433")
+	f("", "environment: GATEHOUSE_UPSTREAM: there is no session service to ask: add one, such as "+
+		"`upstream: { kratos: { url: http://127.0.0.1:4433 } }`")
+}

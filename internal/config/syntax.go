@@ -1,0 +1,146 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// isToken reports whether s is a token (RFC 9110 section 5.6.2), as the names of cookies are.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(s[i])) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isAlnum(b byte) bool {
+	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
+}
+
+// isHeaderName reports whether s can be the name of an identity header. It is narrower than a token, so that no server on the way
+// takes offence or strips it.
+func isHeaderName(s string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) && !strings.ContainsRune("-_.", rune(s[i])) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64 && (s[0] < '0' || s[0] > '9') && isAlnum(s[0])
+}
+
+// cookieFault says what is wrong with the name of a cookie, or "". An asterisk is kept for patterns, which there are none of yet.
+func cookieFault(name string) string {
+	if !isToken(name) || strings.Contains(name, "*") {
+		return "want the name of a cookie, such as ory_kratos_session, got " + quote(name)
+	}
+	return ""
+}
+
+// isHostName reports whether s is a host name or an IPv4 address.
+func isHostName(s string) bool {
+	label := ""
+	for label = range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+		for i := range len(label) {
+			if !isAlnum(label[i]) && label[i] != '-' && label[i] != '_' {
+				return false
+			}
+		}
+	}
+	// What ends in a number is an address: https://url.spec.whatwg.org/#ends-in-a-number-checker
+	if strings.Trim(label, "0123456789") == "" {
+		addr, err := netip.ParseAddr(s)
+		return err == nil && addr.Is4()
+	}
+	return len(s) <= 253
+}
+
+// isPort reports whether s is a port number of at least least.
+func isPort(s string, least uint64) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n >= least
+}
+
+// isHost reports whether s, taken out of its brackets, is a host name or an address.
+func isHost(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil || isHostName(s)
+}
+
+// addressFault says what is wrong with an address to listen on, or "".
+func addressFault(address string, socketAllowed bool) string {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && isPort(port, 0) && (host == "" || isHost(host)) {
+		return ""
+	}
+	want := "want host:port with a number as port, such as 127.0.0.1:8080"
+	if socketAllowed {
+		want += ", :8080 for every address, or unix:/path"
+	}
+	return want + ", got " + quote(address)
+}
+
+// socketFault says what is wrong with the path of a socket, or "". The limit is that of sockaddr_un, see unix(7).
+func socketFault(path string) string {
+	if !strings.HasPrefix(path, "/") || len(path) > 107 {
+		return "want unix: and an absolute path of at most 107 bytes, such as unix:/run/gatehouse/gatehouse.sock"
+	}
+	return ""
+}
+
+// sameAddress reports whether two addresses cannot be listened on at once. Port 0 is another port each time.
+func sameAddress(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return a == b && strings.HasPrefix(a, "unix:")
+	}
+	return hostA == hostB || isWildcard(hostA) || isWildcard(hostB)
+}
+
+func isWildcard(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "" || err == nil && addr.IsUnspecified()
+}
+
+// isLoopback reports whether an address to listen on can be reached from this machine only.
+func isLoopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// urlFault says what is wrong with the URL of the application, or of a session service, or "". A service may have a path, and may be
+// reached over TLS. It never repeats the URL, which may hold a password.
+func urlFault(s string, isService bool) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Opaque != "" || u.Scheme == "" || u.Host == "":
+		return "want a URL such as http://127.0.0.1:3000"
+	case isService && u.Scheme != "http" && u.Scheme != "https":
+		return "want http or https as scheme, got " + quote(u.Scheme)
+	case !isService && u.Scheme != "http":
+		return "want http as scheme, since the application is reached without TLS, got " + quote(u.Scheme)
+	case u.User != nil:
+		return "remove user and password: they would be shown wherever the URL is"
+	case strings.ContainsAny(s, "?#"):
+		return "remove the query and fragment"
+	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port(), 1):
+		return "want a port from 1 to 65535"
+	case !isHost(u.Hostname()):
+		return "want a host name or an address as host"
+	case !isService && u.Path != "" && u.Path != "/":
+		return "want host and port only: remove the path"
+	case u.Path != "" && pathFault(u.Path) != "":
+		return "the path: " + pathFault(u.Path)
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,198 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// validate reports whatever is wrong with values that are of the right type.
+func (l *loader) validate(c *Config) {
+	l.validateListeners(c)
+	l.validateUpstream(c.Upstream)
+	between(l, "session_cache.size", c.SessionCache.Size, 1, 50_000_000)
+	between(l, "session_cache.fresh_for", c.SessionCache.FreshFor, 100*time.Millisecond, 24*time.Hour)
+	between(l, "session_cache.stale_for", c.SessionCache.StaleFor, 0, 24*time.Hour)
+	between(l, "session_cache.negative_for", c.SessionCache.NegativeFor, 0, 5*time.Minute)
+	if c.App != "" {
+		l.check("app", urlFault(c.App, false))
+	}
+	l.validateRoutes(c.Routes)
+	l.validateHeaders(c.IdentityHeaders)
+	l.validateFaces(c.ForwardAuth.Path, c.Whoami.Path)
+	l.validateCredentials(c.Credentials)
+	between(l, "shutdown.delay", c.Shutdown.Delay, 0, 5*time.Minute)
+	between(l, "shutdown.timeout", c.Shutdown.Timeout, time.Millisecond, time.Hour)
+}
+
+// check reports a fault of the value at path, if there is one.
+func (l *loader) check(path, fault string) {
+	if fault != "" {
+		l.report(path, "%s", fault)
+	}
+}
+
+// between reports a value that is out of bounds. The bounds are within what is allowed.
+func between[T int | time.Duration](l *loader, path string, v, least, most T) {
+	if v < least || v > most {
+		l.report(path, "want %s to %s, got %s", text(least), text(most), text(v))
+	}
+}
+
+// validateListeners checks the addresses that are listened on, and that no two are the same.
+func (l *loader) validateListeners(c *Config) {
+	type listener struct{ path, address string }
+	listeners := []listener{{"listen", c.Listen}, {"admin", c.Admin}}
+	if e := c.Upstream.Embedded; e != nil {
+		listeners = append(listeners,
+			listener{"upstream.embedded.listen", e.Listen}, listener{"upstream.embedded.admin_listen", e.AdminListen})
+	}
+	for i, a := range listeners {
+		socket, isSocket := strings.CutPrefix(a.address, "unix:")
+		switch {
+		case i == 0 && isSocket:
+			l.check(a.path, socketFault(socket))
+		case i > 0 && a.address == "": // turned off
+		default:
+			l.check(a.path, addressFault(a.address, i == 0))
+		}
+		for _, b := range listeners[:i] {
+			if sameAddress(a.address, b.address) {
+				l.report(a.path, "is the address of %s (%s) too: give it a port of its own", b.path, l.where(b.path))
+			}
+		}
+	}
+	for i, p := range c.TrustedProxies {
+		path := fmt.Sprintf("trusted_proxies[%d]", i)
+		if p.Unix && !strings.HasPrefix(c.Listen, "unix:") {
+			l.report(path, "unix is whoever connects to the socket that is listened on, but listen (%s) is not a socket", l.where("listen"))
+		}
+		if first := slices.Index(c.TrustedProxies, p); first < i {
+			l.report(path, "is the same as trusted_proxies[%d]: remove one", first)
+		}
+	}
+}
+
+func (l *loader) validateUpstream(u Upstream) {
+	switch {
+	case l.failed["upstream.kratos"] || l.failed["upstream.embedded"]: // what was meant cannot be known
+	case u.Kratos == nil && u.Embedded == nil:
+		l.report("upstream", "there is no session service to ask: add one, such as `upstream: { kratos: { url: http://127.0.0.1:4433 } }`")
+	case u.Kratos != nil && u.Embedded != nil:
+		l.report("upstream", "there can be one session service only: remove kratos (%s) or embedded (%s)",
+			l.where("upstream.kratos"), l.where("upstream.embedded"))
+	}
+	if k := u.Kratos; k != nil {
+		if k.URL == "" {
+			l.report("upstream.kratos.url", "is missing: set the public API of Kratos, such as http://127.0.0.1:4433")
+		} else {
+			l.check("upstream.kratos.url", urlFault(k.URL, true))
+		}
+		l.check("upstream.kratos.cookie", cookieFault(k.Cookie))
+	}
+	if e := u.Embedded; e != nil {
+		l.check("upstream.embedded.cookie", cookieFault(e.Cookie))
+		between(l, "upstream.embedded.lifespan", e.Lifespan, time.Second, 87600*time.Hour)
+	}
+	between(l, "upstream.timeout", u.Timeout, time.Millisecond, time.Minute)
+	between(l, "upstream.max_in_flight", u.MaxInFlight, 1, 10_000)
+}
+
+const maxHeaders = 32
+
+// reservedHeaders are names that mean something else to a server or a proxy on the way: framing and hop-by-hop (RFC 9110 section
+// 7.6.1), credentials, and who the client is. A name that ends in '-' stands for everything that begins with it.
+func reservedHeaders() []string {
+	return []string{
+		"connection", "keep-alive", "proxy-", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host", "content-", "date", "via",
+		"authorization", "cookie", "set-cookie", "x-session-token", "x-session-cookie",
+		"forwarded", "x-forwarded-", "x-original-", "x-real-ip", "x-rewrite-url", "x-gatehouse-",
+	}
+}
+
+func (l *loader) validateHeaders(headers IdentityHeaders) {
+	if len(headers) > maxHeaders {
+		l.report("identity_headers", "want at most %d headers, got %d", maxHeaders, len(headers))
+	}
+	first := map[string]string{}
+	for _, h := range headers {
+		path := join("identity_headers", h.Name)
+		folded := foldHeader(h.Name)
+		for _, reserved := range reservedHeaders() {
+			if folded == reserved || strings.HasSuffix(reserved, "-") && strings.HasPrefix(folded, reserved) {
+				l.report(path, "this header means something else to servers and proxies: choose another name, such as X-User-Id")
+			}
+		}
+		if other, taken := first[folded]; taken {
+			l.report(path, "many servers cannot tell this name from %s: choose another", other)
+		} else {
+			first[folded] = h.Name
+		}
+		switch {
+		case h.Path == "":
+			l.report(path, "the path is missing: say which part of the session the header holds, such as identity.traits.email")
+		case strings.HasPrefix(h.Path, "@"), strings.HasPrefix(h.Path, "!"), strings.HasPrefix(h.Path, ".."):
+			l.report(path, "want a path into the session, such as identity.traits.email, got a GJSON modifier or literal: %s", quote(h.Path))
+		}
+	}
+}
+
+// foldHeader returns a name as servers see it that turn headers into variables: without case, and with '_' and '.' like '-'.
+func foldHeader(name string) string {
+	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
+}
+
+// validateFaces checks the paths that Gatehouse answers itself.
+func (l *loader) validateFaces(forwardAuth, whoami string) {
+	faults := [...]string{facePathFault(forwardAuth), facePathFault(whoami)}
+	l.check("forward_auth.path", faults[0])
+	l.check("whoami.path", faults[1])
+	if faults == [2]string{} && (strings.HasPrefix(forwardAuth+"/", whoami+"/") || strings.HasPrefix(whoami+"/", forwardAuth+"/")) {
+		l.report("whoami.path", "overlaps with forward_auth.path (%s): choose one that is neither the same, nor above or below it",
+			l.where("forward_auth.path"))
+	}
+}
+
+func (l *loader) validateCredentials(kinds []upstream.Kind) {
+	if len(kinds) == 0 {
+		l.report("credentials", "nobody could present a session: want at least one of session_token, cookie and bearer")
+	}
+	for i, k := range kinds {
+		if slices.Contains(kinds[:i], k) {
+			l.report(fmt.Sprintf("credentials[%d]", i), "%s is there already: remove one", k)
+		}
+	}
+}
+
+// Warnings says what an operator may have meant and should know about, one sentence each. A configuration with warnings is valid.
+func (c *Config) Warnings() []string {
+	var w []string
+	warn := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
+	if c.Admin != "" && !isLoopback(c.Admin) {
+		warn("admin: whoever reaches %s can revoke sessions: keep it behind a network policy", c.Admin)
+	}
+	if e := c.Upstream.Embedded; e != nil && e.AdminListen != "" && !isLoopback(e.AdminListen) {
+		warn("upstream.embedded.admin_listen: whoever reaches %s can create a session for anybody: keep it on 127.0.0.1", e.AdminListen)
+	}
+	if d := c.SessionCache.NegativeFor; d > 5*time.Second {
+		warn("session_cache.negative_for: a credential that becomes valid just after it was tried is refused for %s", text(d))
+	}
+	for i, p := range c.TrustedProxies {
+		wide := 8
+		if p.Net.Addr().Is6() {
+			wide = 32
+		}
+		if !p.Unix && p.Net.Bits() <= wide {
+			warn("trusted_proxies[%d]: everybody in %s can choose the address, host and path that is judged: name the proxies only", i, p.Net)
+		}
+	}
+	for i, r := range c.Routes {
+		if r.Access == AccessPublic && r.Match.Host == "" && r.Match.Path == "/*" {
+			warn("routes[%d]: everything that no earlier route matches is public", i)
+		}
+	}
+	return w
+}
