@@ -8,9 +8,9 @@ import (
 
 // A Store says which session, if any, a credential stands for.
 //
-// It is safe for concurrent use, and keeps nothing of c after it returns. It returns an error wrapping [ErrNoSession], or a
-// [*Refusal], when the service answered and the answer was no. Any other error means that no answer could be had. That difference
-// decides what may be cached. When the error is nil, Answer.Session is a session that the service calls active, with an ID and an
+// It is safe for concurrent use, keeps nothing of c after it returns, and returns soon after ctx is done. It returns an error wrapping
+// [ErrNoSession], or a [*Refusal], when the service answered and the answer was no. Any other error means that no answer could be had.
+// That difference decides what may be cached. When the error is nil, Answer.Session is a session that the service calls active, with an ID and an
 // IdentityID.
 type Store interface {
 	Session(ctx context.Context, c Credential) (Answer, error)

@@ -1,0 +1,80 @@
+package kratos
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+const maxQuery = 8 << 10 // bytes
+
+// Forward asks the question of [Client.Session] with a query, such as tokenize_as=..., and returns what the service says to it. Such an
+// answer is made for one request and must not be remembered.
+//
+// A 200 that Session would believe is a reply as it is, and so are 401 and Kratos' own 400, 403 and 404. Everything else is the error
+// that Session would return. The reply holds only the headers that mean something to a caller; Set-Cookie is there only if it renews the
+// cookie that was sent. A query that no request line can carry is answered with 400 without asking.
+func (c *Client) Forward(ctx context.Context, cred upstream.Credential, query []byte) (upstream.Reply, error) {
+	p, ok := c.prove(cred)
+	if !ok {
+		return upstream.Reply{}, errUnfit
+	}
+	if !isQuery(query) {
+		return badRequest(), nil
+	}
+	u := *c.whoami
+	u.RawQuery = string(query)
+	r, err := c.get(ctx, &u, p)
+	if err != nil {
+		return upstream.Reply{}, err
+	}
+	_, err = r.session()
+	switch {
+	case err == nil:
+		return r.forward(r.renewed(p)), nil
+	case r.status == http.StatusUnauthorized && r.bodyErr == nil:
+		return r.forward(nil), nil
+	case (r.status == http.StatusBadRequest || r.status == http.StatusForbidden || r.status == http.StatusNotFound) && r.isError():
+		return r.forward(nil), nil
+	default:
+		return upstream.Reply{}, err
+	}
+}
+
+// forward returns r as the caller of Forward may see it. Only a 200 names an identity, whatever else the service sends.
+func (r *reply) forward(renewed []string) upstream.Reply {
+	out := upstream.Reply{Status: r.status, Body: r.body}
+	names := []string{"Content-Type", "Ory-Error-Id"}
+	if r.status == http.StatusOK {
+		names = append(names, identityHeader)
+	}
+	for _, name := range names {
+		if value := r.header.Get(name); value != "" && isPrintable(value) {
+			out.Header = append(out.Header, upstream.Field{Name: name, Value: value})
+		}
+	}
+	for _, line := range renewed {
+		out.Header = append(out.Header, upstream.Field{Name: "Set-Cookie", Value: line})
+	}
+	return out
+}
+
+// isQuery reports whether b can stand in a request line. What cannot is the client's mistake and must not look like an outage.
+func isQuery(b []byte) bool {
+	for _, c := range b {
+		if c <= ' ' || c >= 0x7f || c == '#' {
+			return false
+		}
+	}
+	return len(b) <= maxQuery
+}
+
+// badRequest is what net/http, and so Kratos, says of a request line that it cannot read.
+func badRequest() upstream.Reply {
+	return upstream.Reply{
+		Status: http.StatusBadRequest,
+		Header: []upstream.Field{{Name: "Content-Type", Value: "text/plain; charset=utf-8"}},
+		Body:   []byte("400 Bad Request"),
+	}
+}

@@ -1,0 +1,93 @@
+package kratos
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// maxProof is the longest header value that carries a credential, in bytes. Kratos' tokens have 39 and its cookies about 430.
+const maxProof = 8 << 10
+
+// errUnfit is a definite no, since no service would know a session for what no request can carry.
+var errUnfit = fmt.Errorf("credential cannot be sent: %w", upstream.ErrNoSession)
+
+// A proof is the one header line that carries a credential.
+type proof struct {
+	header string // in canonical form
+	value  string
+	cookie string // name of the session cookie if that is what carries the credential
+}
+
+// prove writes cred as a header line in memory of its own. It reports false for what cannot be written without becoming something else.
+func (c *Client) prove(cred upstream.Credential) (proof, bool) {
+	switch cred.Kind {
+	case upstream.SessionToken:
+		return proof{header: "X-Session-Token", value: string(cred.Value)}, isTokenValue(cred.Value)
+	case upstream.Bearer:
+		return proof{header: "Authorization", value: "Bearer " + string(cred.Value)}, isTokenValue(cred.Value)
+	case upstream.Cookie:
+		name := cred.Name
+		if name == "" {
+			name = c.cookie
+		}
+		value, ok := cookieHeader(name, cred.Value)
+		return proof{header: "Cookie", value: value, cookie: name}, ok
+	default:
+		return proof{}, false
+	}
+}
+
+// isTokenValue reports whether b is visible ASCII of a bearable length. A space would end a bearer token, and be lost at either end.
+func isTokenValue(b []byte) bool {
+	for _, c := range b {
+		if c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return 0 < len(b) && len(b) <= maxProof
+}
+
+// cookieHeader writes values, which are separated by ';', as cookies of one name in their order. It reports false if they hold anything
+// but cookie-octets (RFC 6265 section 4.1.1), or nothing at all.
+func cookieHeader(name string, values []byte) (string, bool) {
+	empty := true
+	for _, c := range values {
+		switch {
+		case c == ';':
+		case c <= ' ' || c >= 0x7f || c == '"' || c == ',' || c == '\\':
+			return "", false
+		default:
+			empty = false
+		}
+	}
+	n := bytes.Count(values, []byte(";")) + 1
+	if empty || !isToken(name) || len(values)+n*(len(name)+len("=; ")) > maxProof {
+		return "", false
+	}
+	return name + "=" + strings.ReplaceAll(string(values), ";", "; "+name+"="), true
+}
+
+// isToken reports whether s is a token of RFC 9110 section 5.6.2, as the name of a cookie must be.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alphanumeric := '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !alphanumeric && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isPrintable reports whether s is printable ASCII, and so can stand in a header line as it is. The empty string can.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
