@@ -1,0 +1,139 @@
+package metrics
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+)
+
+// BuildInfo says which build is running.
+type BuildInfo struct {
+	Version  string
+	Revision string // of the source
+}
+
+// Metrics holds every instrument. It is a [proxy.Observer]. It is safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	requests  *prometheus.CounterVec
+	unmatched [len(proxy.Faces)]verdicts // of requests without a route
+	rules     atomic.Pointer[[]rule]     // by the index of the route
+	inFlight  [len(proxy.Faces)]prometheus.Gauge
+	duration  [len(proxy.Faces)]prometheus.Observer
+	bySource  [len(sources)]prometheus.Observer // the duration of decisions
+	byVerdict [len(policy.Verdicts)]prometheus.Observer
+
+	appAnswers  [len(codes)]prometheus.Counter
+	appDuration prometheus.Histogram
+
+	upstreamRequests *prometheus.CounterVec
+	upstreamDuration *prometheus.HistogramVec
+	breakerOpen      *prometheus.GaugeVec
+
+	revocations *prometheus.CounterVec
+	reloadOK    prometheus.Gauge
+	reloadedAt  prometheus.Gauge
+}
+
+var _ proxy.Observer = (*Metrics)(nil)
+
+// New returns the instruments of one process. What is watched, such as the cache, joins when the Watch methods are called.
+func New(build BuildInfo) *Metrics {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	create := promauto.With(registry)
+	m := &Metrics{
+		registry: registry,
+		requests: create.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_requests_total",
+			Help: "Requests by face, verdict and route.",
+		}, []string{"face", "verdict", "rule"}),
+		appDuration: create.NewHistogram(histogram("gatehouse_app_request_duration_seconds",
+			"Time from sending a request to the application until the head of its answer was there, or was given up.", requestBuckets)),
+		upstreamRequests: create.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_upstream_requests_total",
+			Help: "Questions to the session service by result.",
+		}, []string{"store", "result"}),
+		upstreamDuration: create.NewHistogramVec(histogram("gatehouse_upstream_request_duration_seconds",
+			"Time that questions to the session service took.", requestBuckets), []string{"store"}),
+		breakerOpen: create.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gatehouse_upstream_breaker_open",
+			Help: "1 while the session service is not asked because it kept failing, else 0.",
+		}, []string{"store"}),
+		revocations: create.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_session_revocations_total",
+			Help: "Revocations by who made them: the admin listener, or the session service itself.",
+		}, []string{"source"}),
+		reloadOK: create.NewGauge(prometheus.GaugeOpts{
+			Name: "gatehouse_config_last_reload_successful",
+			Help: "1 if the configuration was loaded when it was last tried, 0 if it was at fault and the one before stays in force.",
+		}),
+		reloadedAt: create.NewGauge(prometheus.GaugeOpts{
+			Name: "gatehouse_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration in force was loaded.",
+		}),
+	}
+	create.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "gatehouse_build_info",
+		Help: "Always 1. The labels say which build is running.",
+	}, []string{"version", "revision", "goversion"}).WithLabelValues(build.Version, build.Revision, runtime.Version()).Set(1)
+	m.bindRequests(create)
+	m.revocations.WithLabelValues(string(RevokedByAdmin))
+	m.revocations.WithLabelValues(string(RevokedByService))
+	return m
+}
+
+// Gatherer returns where the state of all instruments is read.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// A RevocationSource is who makes a revocation.
+type RevocationSource string
+
+// The sources of revocations.
+const (
+	RevokedByAdmin   RevocationSource = "admin"   // somebody at the admin listener
+	RevokedByService RevocationSource = "service" // the embedded session service, which tells of every session that ends
+)
+
+// Revoked counts one revocation.
+func (m *Metrics) Revoked(by RevocationSource) { m.revocations.WithLabelValues(string(by)).Inc() }
+
+// Reloaded says whether the configuration could be loaded, and when. It is called for the first load too.
+func (m *Metrics) Reloaded(ok bool, at time.Time) {
+	if !ok {
+		m.reloadOK.Set(0)
+		return
+	}
+	m.reloadOK.Set(1)
+	m.reloadedAt.Set(float64(at.UnixNano()) / 1e9)
+}
+
+// Classic buckets, in seconds. A decision from memory takes microseconds, and one that waits for the service as long as that does.
+var (
+	decisionBuckets = []float64{
+		1e-6, 2.5e-6, 5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6,
+		1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10,
+	}
+	requestBuckets = []float64{100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 30}
+)
+
+// histogram describes a histogram that is both classic and native. Native buckets grow by a tenth each; when the widths seen need more
+// than 160 of them, it starts anew, at most once an hour, and becomes coarser before that.
+func histogram(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Name:                            name,
+		Help:                            help,
+		Buckets:                         buckets,
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  160,
+		NativeHistogramMinResetDuration: time.Hour,
+	}
+}

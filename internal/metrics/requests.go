@@ -1,0 +1,132 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// sources are all sources of a session.
+var sources = [...]upstream.Source{upstream.Asked, upstream.Coalesced, upstream.Hit, upstream.WindowHit, upstream.Stale}
+
+// codes are the classes of the application's status; a class is at its first digit.
+var codes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// verdicts are the counters of one face and one route.
+type verdicts [len(policy.Verdicts)]prometheus.Counter
+
+// A rule is the counters of one route.
+type rule struct {
+	route *policy.Route
+	faces [len(proxy.Faces)]verdicts // the whoami face has no routes, and so no counters here
+}
+
+// bindRequests creates what is measured about requests, apart from the counters of routes.
+func (m *Metrics) bindRequests(create promauto.Factory) {
+	inFlight := create.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "gatehouse_requests_in_flight",
+		Help: "Requests being handled now, by face.",
+	}, []string{"face"})
+	duration := create.NewHistogramVec(histogram("gatehouse_request_duration_seconds",
+		"Time that requests took by face, the application's included, until the head of the answer was there.", requestBuckets),
+		[]string{"face"})
+	decision := create.NewHistogramVec(histogram("gatehouse_decision_duration_seconds",
+		"Time that the gateway itself took, without the application's, by what the decision had to do.", decisionBuckets),
+		[]string{"outcome"})
+	answers := create.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_app_requests_total",
+		Help: "Requests sent to the application by the class of its answer; none is no answer.",
+	}, []string{"code"})
+
+	for _, f := range proxy.Faces {
+		m.inFlight[f] = inFlight.WithLabelValues(f.String())
+		m.duration[f] = duration.WithLabelValues(f.String())
+		m.unmatched[f] = m.verdicts(f, "")
+	}
+	for _, s := range sources {
+		m.bySource[s] = decision.WithLabelValues(s.String())
+	}
+	for _, v := range policy.Verdicts {
+		m.byVerdict[v] = decision.WithLabelValues(v.String())
+	}
+	for i, code := range codes {
+		m.appAnswers[i] = answers.WithLabelValues(code)
+	}
+	m.rules.Store(new([]rule))
+}
+
+// verdicts creates the counters of one face and one route, or finds them where there was a route of that name before.
+func (m *Metrics) verdicts(f proxy.Face, name string) (vs verdicts) {
+	for _, v := range policy.Verdicts {
+		vs[v] = m.requests.WithLabelValues(f.String(), v.String(), name)
+	}
+	return vs
+}
+
+// SetPolicy creates the counters of all routes of p. It is called before p is in force; requests judged by an earlier policy are still
+// counted by their own routes.
+func (m *Metrics) SetPolicy(p *policy.Policy) {
+	rules := make([]rule, len(p.Routes()))
+	for i, route := range p.Routes() {
+		rules[i].route = route
+		for _, f := range [...]proxy.Face{proxy.ProxyFace, proxy.ForwardAuthFace} {
+			rules[i].faces[f] = m.verdicts(f, route.Name)
+		}
+	}
+	m.rules.Store(&rules)
+}
+
+// Began implements [proxy.Observer].
+func (m *Metrics) Began(f proxy.Face) { m.inFlight[f].Inc() }
+
+// Decided implements [proxy.Observer].
+func (m *Metrics) Decided(f proxy.Face, d *policy.Decision, took time.Duration) {
+	m.counter(f, d).Inc()
+	outcome := m.byVerdict[d.Verdict]
+	if d.Session != nil {
+		outcome = m.bySource[d.Source]
+	}
+	outcome.Observe(took.Seconds())
+}
+
+// counter returns the counter of requests like this one. A route that is not of the policy in force is looked up by its labels.
+func (m *Metrics) counter(f proxy.Face, d *policy.Decision) prometheus.Counter {
+	if d.Route == nil {
+		return m.unmatched[f][d.Verdict]
+	}
+	if rules := *m.rules.Load(); d.Route.Index < len(rules) {
+		if r := &rules[d.Route.Index]; r.route == d.Route && r.faces[f][d.Verdict] != nil {
+			return r.faces[f][d.Verdict]
+		}
+	}
+	return m.requests.WithLabelValues(f.String(), d.Verdict.String(), d.Route.Name)
+}
+
+// Ended implements [proxy.Observer].
+func (m *Metrics) Ended(f proxy.Face, total time.Duration) {
+	m.inFlight[f].Dec()
+	m.duration[f].Observe(total.Seconds())
+}
+
+// AppAnswered implements [proxy.Observer].
+func (m *Metrics) AppAnswered(status int, took time.Duration) {
+	m.appAnswers[class(status)].Inc()
+	m.appDuration.Observe(took.Seconds())
+}
+
+// class returns the place of a status in codes. What is not a status is taken for a failure, as RFC 9110 section 15 advises.
+func class(status int) int {
+	switch {
+	case status == 0:
+		return 0
+	case status < 100 || status > 599:
+		return 5
+	default:
+		return status / 100
+	}
+}
