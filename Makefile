@@ -1,0 +1,94 @@
+# What can be done here. `make` alone says so.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/.bin
+GO ?= go
+FUZZTIME ?= 30s
+BENCHTIME ?= 1s
+RACE ?= -race
+
+# Tools, pinned. They are built into $(BIN) once a version.
+STATICCHECK_VERSION := v0.8.2
+GOFUMPT_VERSION := v0.12.0
+STATICCHECK := $(BIN)/staticcheck-$(STATICCHECK_VERSION)
+GOFUMPT := $(BIN)/gofumpt-$(GOFUMPT_VERSION)
+
+.PHONY: help
+help: ## Describe the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the command into .bin/gatehouse
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/gatehouse ./cmd/gatehouse
+
+.PHONY: demo
+demo: ## Run a gateway, a session service and an example application
+	$(GO) run ./cmd/gatehouse demo
+
+.PHONY: test
+test: unit e2e ## Run everything that proves the project
+
+.PHONY: unit
+unit: ## Run the tests of the main module, with the race detector
+	$(GO) test $(RACE) -shuffle=on ./...
+	$(GO) test -run 'Alloc' ./...
+
+.PHONY: e2e
+e2e: ## Run the tests against real clients and servers
+	cd internal/e2e && $(GO) test $(RACE) -shuffle=on ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## Measure a decision, and the forward-auth face beside a bare fasthttp handler
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./proxy ./sessioncache ./internal/policy
+	cd bench && $(GO) run .
+
+.PHONY: lint
+lint: vet staticcheck fmt-check tidy-check ## Run all static checks
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+.PHONY: staticcheck
+staticcheck: $(STATICCHECK)
+	$(STATICCHECK) ./...
+
+.PHONY: fmt
+fmt: $(GOFUMPT) ## Format the code
+	$(GOFUMPT) -l -w .
+
+.PHONY: fmt-check
+fmt-check: $(GOFUMPT)
+	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "not formatted, run make fmt:"; echo "$$out"; exit 1; fi
+
+.PHONY: tidy-check
+tidy-check:
+	$(GO) mod tidy -diff
+	cd internal/e2e && $(GO) mod tidy -diff
+
+.PHONY: check
+check: lint test ## Run all that CI runs
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN)
+
+$(STATICCHECK):
+	GOBIN=$(BIN) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	mv $(BIN)/staticcheck $@
+
+$(GOFUMPT):
+	GOBIN=$(BIN) $(GO) install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+	mv $(BIN)/gofumpt $@

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"gatehouse": main})
+}
+
+// TestScripts runs the command as an operator does: testdata/script has one story a file.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// exits runs a command that must end with the exit code given: exits CODE COMMAND ARGUMENTS. Its output is in the files out and err of the
+// script.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGUMENTS")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	path, err := exec.LookPath(args[1])
+	ts.Check(err)
+	stdout, err := os.Create(ts.MkAbs("out"))
+	ts.Check(err)
+	defer stdout.Close()
+	stderr, err := os.Create(ts.MkAbs("err"))
+	ts.Check(err)
+	defer stderr.Close()
+	cmd := exec.Command(path, args[2:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), stdout, stderr
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "GATEHOUSE_CONFIG="+ts.Getenv("GATEHOUSE_CONFIG"))
+	err = cmd.Run()
+	exit, failed := errors.AsType[*exec.ExitError](err)
+	switch {
+	case failed && exit.ExitCode() == want, err == nil && want == 0:
+	case failed:
+		ts.Fatalf("exit code %d, want %d; standard error:\n%s", exit.ExitCode(), want, ts.ReadFile("err"))
+	case err != nil:
+		ts.Fatalf("run: %v", err)
+	default:
+		ts.Fatalf("exit code 0, want %d", want)
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/app"
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
+)
+
+// serve runs the gateway until a signal ends it.
+func serve(c *call) error {
+	file := configFlag(c)
+	if _, err := c.parse(0); err != nil {
+		return err
+	}
+	load := func() (*config.Config, error) { return c.load(*file) }
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	logger := newLogger(cfg.Log, c.stderr)
+	for _, w := range cfg.Warnings() {
+		logger.Warn(w)
+	}
+	v := readVersion()
+	a, err := app.New(cfg, app.Options{
+		Logger: logger,
+		Build:  metrics.BuildInfo{Version: v.Version, Revision: v.Revision},
+		Reread: load,
+	})
+	if err != nil {
+		return err
+	}
+	stop := reloadOnHangup(a)
+	defer stop()
+	return a.Run(c.ctx)
+}
+
+// reloadOnHangup reloads at every SIGHUP until stop is called. What comes of it is in the log and the metrics.
+func reloadOnHangup(a *app.App) (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // here and not in the goroutine: from now on a SIGHUP must not end the process
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				_ = a.Reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangup)
+		close(done)
+	}
+}
+
+// errConfig marks errors that lie in the configuration.
+var errConfig = errors.New("configuration")
+
+// configError is an error that lies in the configuration. It reads as its cause does.
+type configError struct{ error }
+
+func (e configError) Is(target error) bool { return target == errConfig }
+func (e configError) Unwrap() error        { return e.error }
+
+// configFlag declares --config.
+func configFlag(c *call) *string {
+	return c.flags.String("config", "", "`FILE` with the configuration; default $GATEHOUSE_CONFIG, then "+defaultFile)
+}
+
+// load loads the configuration from the file named, or else from where it is by default.
+func (c *call) load(file string) (*config.Config, error) {
+	if file == "" {
+		file = c.getenv("GATEHOUSE_CONFIG")
+	}
+	if file == "" {
+		file = defaultFile
+	}
+	cfg, err := config.Load(file, c.environ)
+	if err != nil {
+		return nil, configError{err}
+	}
+	return cfg, nil
+}
+
+// newLogger returns the logger that a configuration asks for.
+func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == config.FormatText || cfg.Format == config.FormatAuto && isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// validateConfig checks a configuration without running it.
+func validateConfig(c *call) error {
+	file := configFlag(c)
+	quiet := c.flags.Bool("quiet", false, "print nothing if the configuration is valid")
+	args, err := c.parse(1)
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		*file = args[0]
+	}
+	cfg, err := c.load(*file)
+	if err != nil {
+		return err
+	}
+	if *quiet {
+		return nil
+	}
+	for _, w := range cfg.Warnings() {
+		fmt.Fprintf(c.stderr, "gatehouse: warning: %s\n", w)
+	}
+	_, err = fmt.Fprintln(c.stdout, "the configuration is valid")
+	return err
+}
+
+// printConfig prints the effective configuration.
+func printConfig(c *call) error {
+	file := configFlag(c)
+	args, err := c.parse(1)
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		*file = args[0]
+	}
+	cfg, err := c.load(*file)
+	if err != nil {
+		return err
+	}
+	return cfg.Print(c.stdout)
+}

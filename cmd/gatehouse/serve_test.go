@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A process is a running gatehouse whose log is read line by line.
+type process struct {
+	*exec.Cmd
+	t   *testing.T
+	log *bufio.Scanner
+}
+
+// serveWith starts gatehouse serve with a configuration, and returns when it serves.
+func serveWith(t *testing.T, config string) *process {
+	t.Helper()
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := filepath.Join(dir, "gatehouse") // by this name the test binary is the command, see TestMain
+	if err := os.Symlink(self, command); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "gatehouse.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{Cmd: exec.Command(command, "serve", "--config", file), t: t}
+	stderr, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Process.Kill() })
+	p.log = bufio.NewScanner(stderr)
+	p.await(`"for":"administration"`)
+	return p
+}
+
+// await reads the log up to a line that holds what is given.
+func (p *process) await(what string) {
+	p.t.Helper()
+	var seen strings.Builder
+	for p.log.Scan() {
+		seen.WriteString(p.log.Text() + "\n")
+		if strings.Contains(p.log.Text(), what) {
+			return
+		}
+	}
+	p.t.Fatalf("the log ended without %s:\n%s", what, seen.String())
+}
+
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exitCode waits for the end.
+func (p *process) exitCode() int {
+	p.t.Helper()
+	for p.log.Scan() { // so that it can write
+	}
+	err := p.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		p.t.Fatal(err)
+	}
+	return 0
+}
+
+const served = `
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+upstream: { kratos: { url: http://127.0.0.1:1 } }
+`
+
+// TestSignals holds what the manual says of signals: SIGHUP reloads, SIGTERM ends in order, and a second one ends at once.
+func TestSignals(t *testing.T) {
+	p := serveWith(t, served)
+	p.signal(syscall.SIGHUP)
+	p.await("configuration was reloaded")
+	p.signal(syscall.SIGTERM)
+	if code := p.exitCode(); code != exitOK {
+		t.Errorf("got exit code %d after SIGTERM, want %d", code, exitOK)
+	}
+
+	p = serveWith(t, served+"shutdown: { delay: 1m }\n")
+	p.signal(syscall.SIGINT)
+	p.await("shutting down")
+	p.signal(syscall.SIGTERM)
+	if code := p.exitCode(); code != exitFailed {
+		t.Errorf("got exit code %d after a second signal, want %d", code, exitFailed)
+	}
+}

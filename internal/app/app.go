@@ -1,0 +1,250 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/admin"
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/sessioncache"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// Options is what an App needs beside its configuration.
+type Options struct {
+	Logger  *slog.Logger
+	Build   metrics.BuildInfo
+	Reread  func() (*config.Config, error) // reads the configuration again for a reload; nil if it cannot be reloaded
+	OnReady func()                         // called once, when everything is being served; may be nil
+}
+
+// An App is one gateway with everything that belongs to it.
+type App struct {
+	opts    Options
+	cfg     atomic.Pointer[config.Config] // in force
+	metrics *metrics.Metrics
+	service *service
+	cache   *sessioncache.Cache
+	backend *proxy.App // nil if there is none
+	server  *proxy.Server
+	admin   *admin.Server
+	state   atomic.Pointer[error] // why it is not ready; nil error when it is
+	bound   []bound               // set before OnReady is called, and constant from then on
+
+	reloading chan struct{} // holds one token: reloads do not overlap
+}
+
+var (
+	errStarting = errors.New("starting")
+	errDraining = errors.New("shutting down")
+)
+
+// New builds an App from a valid configuration. Nothing is bound or asked yet. An App that was built must be run.
+func New(cfg *config.Config, opts Options) (*App, error) {
+	a := &App{opts: opts, metrics: metrics.New(opts.Build), reloading: make(chan struct{}, 1)}
+	a.cfg.Store(cfg)
+	a.state.Store(&errStarting)
+
+	compiled, err := compilePolicy(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if a.service, err = newService(cfg, a.metrics, opts.Build.Version); err != nil {
+		return nil, err
+	}
+	a.cache, err = sessioncache.New(a.service.guard, sessioncache.Config{
+		Service:     a.service.name,
+		Size:        cfg.SessionCache.Size,
+		FreshFor:    cfg.SessionCache.FreshFor,
+		StaleFor:    cfg.SessionCache.StaleFor,
+		NegativeFor: cfg.SessionCache.NegativeFor,
+		Ready:       a.service.ready,
+	})
+	if err != nil {
+		a.service.close()
+		return nil, fmt.Errorf("build session cache: %w", err)
+	}
+	a.service.onRevoked(func(sessionID string) {
+		a.cache.RevokeSession(sessionID)
+		a.metrics.Revoked(metrics.RevokedByService)
+	})
+	if cfg.App != "" {
+		a.backend = newBackend(cfg.App)
+	}
+	a.server = proxy.NewServer(proxy.Config{
+		Gate:            proxy.NewGate(a.cache, compiled),
+		Sessions:        a.cache,
+		Passthrough:     a.service,
+		Observer:        a.metrics,
+		App:             a.backend,
+		Credentials:     credentialsOf(cfg),
+		Trusted:         trustedOf(cfg),
+		ForwardAuthPath: cfg.ForwardAuth.Path,
+		WhoamiPath:      cfg.Whoami.Path,
+		Explain:         cfg.Explain,
+		AccessLog:       cfg.Log.Access,
+		Logger:          opts.Logger,
+		Tag:             a.cache.Tag,
+	})
+	a.metrics.SetPolicy(compiled)
+	a.metrics.WatchCache(a.cache.Stats)
+	a.metrics.WatchConnections(a.server.Connections)
+	a.metrics.Reloaded(true, time.Now())
+	a.admin = a.newAdmin()
+	return a, nil
+}
+
+func (a *App) newAdmin() *admin.Server {
+	return admin.New(admin.Config{
+		Gatherer: a.metrics.Gatherer(),
+		Ready:    func() error { return *a.state.Load() },
+		Checks:   []admin.Check{{Name: "session_service", Run: a.service.ready}},
+		Sessions: a.cache,
+		Credentials: func(kind upstream.Kind, value []byte) []upstream.Credential {
+			return credentialsFor(a.cfg.Load(), kind, value)
+		},
+		Reload:     a.Reload,
+		ConfigYAML: func(w io.Writer) error { return a.cfg.Load().Print(w) },
+		Revoked:    func() { a.metrics.Revoked(metrics.RevokedByAdmin) },
+		Logger:     a.opts.Logger,
+	})
+}
+
+// Run serves until ctx ends, then goes out of readiness, waits for what is under way, and closes everything. It returns nil if all of it
+// went well, and an error if something could not be bound, failed while running, or had to be cut off.
+func (a *App) Run(ctx context.Context) error {
+	cfg := a.cfg.Load()
+	defer a.close()
+	var err error
+	if a.bound, err = a.bind(cfg); err != nil {
+		return err
+	}
+	failed := make(chan error, len(a.bound))
+	for _, b := range a.bound {
+		go func() { failed <- b.serve() }()
+		a.opts.Logger.Info("listening", "for", b.name, "address", b.listener.Addr().String())
+	}
+	var ready error
+	a.state.Store(&ready)
+	if a.opts.OnReady != nil {
+		a.opts.OnReady()
+	}
+
+	running := len(a.bound)
+	select {
+	case err = <-failed:
+		running--
+		err = fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	a.state.Store(&errDraining)
+	a.opts.Logger.Info("shutting down", "delay", cfg.Shutdown.Delay.String(), "timeout", cfg.Shutdown.Timeout.String())
+	if err == nil {
+		pause(cfg.Shutdown.Delay)
+	}
+	err = errors.Join(err, a.drain(cfg.Shutdown.Timeout))
+	for range running {
+		<-failed
+	}
+	return err
+}
+
+// Address returns where something is served: one of the names below. It is nil for what is not served, and may be called once OnReady has
+// been called.
+func (a *App) Address(name string) net.Addr {
+	for _, b := range a.bound {
+		if b.name == name {
+			return b.listener.Addr()
+		}
+	}
+	return nil
+}
+
+// The names of what is served, as the log and errors have them.
+const (
+	Requests       = "requests"
+	Administration = "administration"
+	Service        = "session service"
+	ServiceAdmin   = "session service administration"
+)
+
+// pause waits for d in real time.
+func pause(d time.Duration) {
+	if d > 0 {
+		<-time.After(d)
+	}
+}
+
+// drain ends the listeners in the order in which they were bound, the data plane first, and what is still under way after timeout is cut
+// off.
+func (a *App) drain(timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	var errs []error
+	for _, b := range a.bound {
+		if err := b.shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("drain %s: %w", b.name, err))
+		}
+		_ = b.listener.Close() // a server that was told to end before it began to serve knows nothing of it
+	}
+	return errors.Join(errs...)
+}
+
+// close releases what New built. Nothing is served any more when it is called.
+func (a *App) close() {
+	a.cache.Close()
+	if a.backend != nil {
+		a.backend.Close()
+	}
+	a.service.close()
+}
+
+// A bound is a listener and what serves it.
+type bound struct {
+	name     string
+	listener net.Listener
+	serve    func() error
+	shutdown func(context.Context) error
+}
+
+// bind binds every listener, or none.
+func (a *App) bind(cfg *config.Config) (all []bound, err error) {
+	defer func() {
+		if err != nil {
+			for _, b := range all {
+				_ = b.listener.Close()
+			}
+			all = nil
+		}
+	}()
+	add := func(name, address string, serve func(net.Listener) error, shutdown func(context.Context) error) error {
+		if address == "" {
+			return nil
+		}
+		ln, err := listen(address)
+		if err != nil {
+			return fmt.Errorf("listen for %s: %w", name, err)
+		}
+		all = append(all, bound{name: name, listener: ln, serve: func() error { return serve(ln) }, shutdown: shutdown})
+		return nil
+	}
+	if err = add(Requests, cfg.Listen, a.server.Serve, a.server.Shutdown); err != nil {
+		return all, err
+	}
+	for _, api := range a.service.apis(cfg) {
+		if err = add(api.name, api.address, api.serve, api.shutdown); err != nil {
+			return all, err
+		}
+	}
+	// The admin listener is the last to go, so that it can be watched how the others do.
+	err = add(Administration, cfg.Admin, a.admin.Serve, a.admin.Shutdown)
+	return all, err
+}

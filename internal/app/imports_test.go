@@ -1,0 +1,96 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gatehouse-proxy/gatehouse/"
+
+// mayImport says which packages of this module each package may import. A package that is not listed may import none, so that a new one
+// has to be thought about. A name that ends in / stands for everything below it.
+var mayImport = map[string][]string{
+	"cmd/gatehouse":         {"internal/app", "internal/config", "internal/demo", "internal/metrics"},
+	"internal/admin":        {"upstream"},
+	"internal/app":          {"internal/", "proxy", "sessioncache", "upstream", "upstream/"},
+	"internal/config":       {"upstream"},
+	"internal/demo":         {"internal/app", "internal/config", "internal/metrics"},
+	"internal/metrics":      {"internal/policy", "proxy", "sessioncache", "upstream", "upstream/guard"},
+	"internal/policy":       {"upstream"},
+	"proxy":                 {"internal/policy", "upstream"},
+	"sessioncache":          {"upstream"},
+	"upstream/embedded":     {"upstream"},
+	"upstream/guard":        {"upstream"},
+	"upstream/kratos":       {"upstream"},
+	"upstream/upstreamtest": {"upstream"},
+	"bench":                 {"internal/", "proxy", "sessioncache", "upstream", "upstream/"},
+}
+
+// onlyIn says which packages alone may import a library that must not spread.
+var onlyIn = map[string][]string{
+	"github.com/prometheus/client_golang": {"internal/metrics", "internal/admin"},
+	"github.com/valyala/fasthttp":         {"bench", "proxy", "upstream/embedded"}, // the latter for its in-memory listener at most
+	"github.com/dgraph-io/ristretto":      {"sessioncache"},
+	"github.com/hashicorp/golang-lru":     {"sessioncache"},
+	"go.yaml.in/yaml":                     {"internal/config"},
+}
+
+// TestImports holds the structure that design and documentation promise: which package knows which.
+func TestImports(t *testing.T) {
+	for _, pkg := range list(t) {
+		name := strings.TrimPrefix(pkg.ImportPath, module)
+		for _, path := range pkg.Imports {
+			if own, ok := strings.CutPrefix(path, module); ok && !allowed(mayImport[name], own) {
+				t.Errorf("%s imports %s", name, own)
+			}
+			for library, homes := range onlyIn {
+				if strings.HasPrefix(path, library) && !slices.Contains(homes, name) {
+					t.Errorf("%s imports %s", name, path)
+				}
+			}
+			if first, _, _ := strings.Cut(path, "/"); name == "upstream" && strings.Contains(first, ".") {
+				t.Errorf("upstream imports %s, which is not of the standard library", path)
+			}
+		}
+	}
+}
+
+func allowed(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(a string) bool {
+		return a == name || strings.HasSuffix(a, "/") && strings.HasPrefix(name, a)
+	})
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T) (pkgs []listed) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("read list of packages: %v", err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	if len(pkgs) < 5 {
+		t.Fatalf("only %d packages were listed", len(pkgs))
+	}
+	return pkgs
+}

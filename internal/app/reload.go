@@ -1,0 +1,67 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+)
+
+// errNoReload says that there is nothing to read again.
+var errNoReload = errors.New("this process was started without a configuration that can be read again")
+
+// Reload reads the configuration again and applies what can change without a restart: routes and identity headers. Either all of it comes
+// into force or none: an error leaves everything as it was. Remembered sessions survive.
+func (a *App) Reload() error {
+	a.reloading <- struct{}{}
+	defer func() { <-a.reloading }()
+	restart, err := a.reload()
+	a.metrics.Reloaded(err == nil, time.Now())
+	switch {
+	case err != nil:
+		a.opts.Logger.Error("configuration was not reloaded: the old one stays in force", "error", err)
+	case len(restart) > 0:
+		a.opts.Logger.Warn("configuration was reloaded, except for what needs a restart", "restart_for", restart)
+	default:
+		a.opts.Logger.Info("configuration was reloaded")
+	}
+	return err
+}
+
+func (a *App) reload() (restart []string, err error) {
+	if a.opts.Reread == nil {
+		return nil, errNoReload
+	}
+	next, err := a.opts.Reread()
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	compiled, err := compilePolicy(next)
+	if err != nil {
+		return nil, err
+	}
+	current := *a.cfg.Load()
+	restart = needRestart(&current, next)
+	current.Routes, current.IdentityHeaders = next.Routes, next.IdentityHeaders
+	a.metrics.SetPolicy(compiled)
+	a.server.SetPolicy(compiled)
+	a.cfg.Store(&current)
+	return restart, nil
+}
+
+// needRestart returns the names of the sections that differ and cannot change while the gateway runs.
+func needRestart(current, next *config.Config) (names []string) {
+	a, b := reflect.ValueOf(*current), reflect.ValueOf(*next)
+	for i := range a.NumField() {
+		switch name := a.Type().Field(i).Tag.Get("yaml"); name {
+		case "routes", "identity_headers": // in force already
+		default:
+			if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}

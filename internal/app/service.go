@@ -1,0 +1,137 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/embedded"
+	"github.com/gatehouse-proxy/gatehouse/upstream/guard"
+	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
+)
+
+// A service is the session service as the rest of the gateway sees it: a guarded Store, and a way to pass questions through. The
+// embedded service is asked by the same client as any Kratos, over connections in memory.
+type service struct {
+	name     string
+	timeout  time.Duration
+	client   *kratos.Client
+	guard    *guard.Guard
+	embedded *embedded.Service // nil unless it is ours
+	revoked  atomic.Pointer[func(sessionID string)]
+}
+
+// waiting is how many questions may wait for each that may be under way.
+const waiting = 16
+
+func newService(cfg *config.Config, m *metrics.Metrics, version string) (*service, error) {
+	s := &service{timeout: cfg.Upstream.Timeout}
+	// One connection more than there are questions, so that a service under full load can still say whether it is ready.
+	client := kratos.Config{MaxConns: cfg.Upstream.MaxInFlight + 1, UserAgent: "gatehouse/" + version}
+	var kind string
+	if own := cfg.Upstream.Embedded; own != nil {
+		kind = "embedded"
+		base := &url.URL{Scheme: "http", Host: own.Listen}
+		if own.Listen == "" {
+			base.Host = "embedded"
+		}
+		var err error
+		s.embedded, err = embedded.Open(embedded.Config{
+			Path: own.Path, Cookie: own.Cookie, Lifespan: own.Lifespan, BaseURL: base.String(), Revoked: s.onEnded,
+		})
+		if err != nil {
+			return nil, err
+		}
+		client.URL, client.Cookie, client.Dial = base, own.Cookie, s.embedded.Dial
+	} else {
+		kind = "kratos"
+		base, err := url.Parse(cfg.Upstream.Kratos.URL)
+		if err != nil {
+			return nil, fmt.Errorf("read upstream.kratos.url: %w", err)
+		}
+		client.URL, client.Cookie = base, cfg.Upstream.Kratos.Cookie
+	}
+	s.name = client.URL.String()
+	var err error
+	if s.client, err = kratos.New(client); err != nil {
+		s.close()
+		return nil, fmt.Errorf("build client of session service: %w", err)
+	}
+	observe, breaker := m.Upstream(kind)
+	s.guard = guard.New(s.client, guard.Config{
+		Timeout: cfg.Upstream.Timeout, MaxInFlight: cfg.Upstream.MaxInFlight, MaxWaiting: waiting * cfg.Upstream.MaxInFlight,
+		Observe: observe, OnBreaker: breaker,
+	})
+	m.WatchGuard(kind, s.guard.InFlight)
+	return s, nil
+}
+
+// onRevoked says who is told when the embedded service ends a session.
+func (s *service) onRevoked(f func(sessionID string)) { s.revoked.Store(&f) }
+
+func (s *service) onEnded(sessionID, _ string) {
+	if f := s.revoked.Load(); f != nil {
+		(*f)(sessionID)
+	}
+}
+
+// Forward passes a question through, within the same limits as all others.
+func (s *service) Forward(ctx context.Context, c upstream.Credential, query []byte) (reply upstream.Reply, err error) {
+	err = s.guard.Do(ctx, func(ctx context.Context) error {
+		var err error
+		reply, err = s.client.Forward(ctx, c, query)
+		return err
+	})
+	return reply, err
+}
+
+// ready asks whether the service says of itself that it can be believed.
+func (s *service) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.client.Ready(ctx)
+}
+
+func (s *service) close() {
+	if s.client != nil {
+		s.client.Close()
+	}
+	if s.embedded != nil {
+		_ = s.embedded.Close()
+	}
+}
+
+// An api is what the embedded service offers to others.
+type api struct {
+	name, address string
+	serve         func(net.Listener) error
+	shutdown      func(context.Context) error
+}
+
+func (s *service) apis(cfg *config.Config) []api {
+	if s.embedded == nil {
+		return nil
+	}
+	own := cfg.Upstream.Embedded
+	return []api{
+		newAPI(Service, own.Listen, s.embedded.Public()),
+		newAPI(ServiceAdmin, own.AdminListen, s.embedded.Admin()),
+	}
+}
+
+func newAPI(name, address string, h http.Handler) api {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	return api{name: name, address: address, shutdown: server.Shutdown, serve: func(ln net.Listener) error {
+		if err := server.Serve(ln); err != http.ErrServerClosed { //nolint:errorlint // documented to be this very value
+			return err
+		}
+		return nil
+	}}
+}

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// tokenHeader is where Kratos takes a session token from.
+const tokenHeader = "X-Session-Token"
+
+// compilePolicy compiles what can be reloaded: routes and identity headers.
+func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
+	rules := make([]policy.Rule, len(cfg.Routes))
+	for i, r := range cfg.Routes {
+		access, ok := policy.ParseAccess(string(r.Access))
+		if !ok {
+			return nil, fmt.Errorf("compile routes[%d]: unknown access %q", i, r.Access)
+		}
+		rules[i] = policy.Rule{
+			Name: r.Name, Host: r.Match.Host, Path: r.Match.Path, Methods: r.Match.Methods, Access: access, AAL: r.Require.AAL,
+		}
+	}
+	headers := make([]policy.Header, len(cfg.IdentityHeaders))
+	for i, h := range cfg.IdentityHeaders {
+		headers[i] = policy.Header{Name: h.Name, Path: h.Path}
+	}
+	return policy.Compile(rules, headers)
+}
+
+// cookieOf returns the name of the session cookie.
+func cookieOf(cfg *config.Config) string {
+	if cfg.Upstream.Embedded != nil {
+		return cfg.Upstream.Embedded.Cookie
+	}
+	return cfg.Upstream.Kratos.Cookie
+}
+
+// credentialsOf returns the credentials that are looked at.
+func credentialsOf(cfg *config.Config) proxy.Credentials {
+	var c proxy.Credentials
+	for _, kind := range cfg.Credentials {
+		switch kind {
+		case upstream.SessionToken:
+			c.TokenHeader = tokenHeader
+		case upstream.Cookie:
+			c.Cookie = cookieOf(cfg)
+		case upstream.Bearer:
+			c.Bearer = true
+		}
+	}
+	return c
+}
+
+// credentialsFor returns the credentials that a value may have been presented as: of the kind given, or of every kind that is looked at.
+func credentialsFor(cfg *config.Config, kind upstream.Kind, value []byte) []upstream.Credential {
+	all := []upstream.Credential{
+		{Kind: upstream.SessionToken, Name: tokenHeader, Value: value},
+		{Kind: upstream.Cookie, Name: cookieOf(cfg), Value: value},
+		{Kind: upstream.Bearer, Value: value},
+	}
+	return slices.DeleteFunc(all, func(c upstream.Credential) bool {
+		return !slices.Contains(cfg.Credentials, c.Kind) || kind != upstream.NoCredential && kind != c.Kind
+	})
+}
+
+func trustedOf(cfg *config.Config) *proxy.Trusted {
+	t := &proxy.Trusted{}
+	for _, p := range cfg.TrustedProxies {
+		if p.Unix {
+			t.Unix = true
+			continue
+		}
+		t.Prefixes = append(t.Prefixes, p.Net)
+	}
+	return t
+}
+
+// newBackend returns the pool of connections to the application.
+func newBackend(app string) *proxy.App {
+	u, err := url.Parse(app)
+	if err != nil || u.Host == "" {
+		panic("application URL was not validated") // config.Load refuses it
+	}
+	address := u.Host
+	if u.Port() == "" {
+		address = u.Hostname() + ":80"
+	}
+	return proxy.NewApp(proxy.AppConfig{
+		Network: "tcp", Address: address,
+		MaxConns:    1024,
+		DialTimeout: 3 * time.Second,
+		ConnWait:    time.Second,
+		HeadTimeout: 60 * time.Second,
+		IdleTimeout: 10 * time.Minute,
+		KeepAlive:   4 * time.Second, // less than Node's 5 s
+	})
+}

@@ -1,0 +1,76 @@
+package sessioncache_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/sessioncache"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// hot returns a cache in whose hot table there is a session for a value of the given length.
+func hot(tb testing.TB, length int) (*sessioncache.Cache, upstream.Credential) {
+	tb.Helper()
+	cred := upstream.Credential{Kind: upstream.Cookie, Name: "ory_kratos_session", Value: []byte(strings.Repeat("x", length))}
+	s := newService(nil)
+	s.say(string(cred.Value), yes("S", "I"))
+	c := newCache(tb, s, sessioncache.Config{Service: "http://127.0.0.1:4433", FreshFor: time.Hour})
+	for {
+		a, err := c.Session(tb.Context(), cred)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if a.Source == upstream.Hit {
+			return c, cred
+		}
+	}
+}
+
+func TestP6HitDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own account; this runs without it")
+	}
+	f := func(name string, length int) {
+		t.Helper()
+		c, cred := hot(t, length)
+		lookup := func(within time.Duration) func() {
+			return func() {
+				if a, err := c.Lookup(t.Context(), cred, within); err != nil || a.Source != upstream.Hit {
+					t.Error(a.Source, err)
+				}
+			}
+		}
+		if n := testing.AllocsPerRun(2000, lookup(upstream.Unlimited)); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+		if n := testing.AllocsPerRun(2000, lookup(time.Minute)); n != 0 {
+			t.Errorf("%s, not older than a minute: %v allocations", name, n)
+		}
+		// Nor does it when the revocation log has to be read, since something else has been revoked.
+		again := lookup(upstream.Unlimited)
+		if n := testing.AllocsPerRun(2000, func() { c.RevokeSession("unrelated"); again() }); n != 0 {
+			t.Errorf("%s, after a revocation: %v allocations", name, n)
+		}
+	}
+	f("token", 39)
+	f("Kratos cookie", 428)
+	f("long cookie", 600)
+}
+
+func benchmarkHit(b *testing.B, length int) {
+	c, cred := hot(b, length)
+	ctx := b.Context()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if a, err := c.Session(ctx, cred); err != nil || a.Source != upstream.Hit {
+				b.Error(a.Source, err)
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkHit39(b *testing.B)  { benchmarkHit(b, 39) }
+func BenchmarkHit428(b *testing.B) { benchmarkHit(b, 428) }

@@ -1,0 +1,265 @@
+package sessioncache
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// Config says what to remember and for how long.
+type Config struct {
+	Service string // names the session service, such as its URL; part of every key
+
+	Size int // sessions; at least 1
+
+	FreshFor    time.Duration // how long a session is believed without asking; at least 100ms
+	StaleFor    time.Duration // how long after that it may be served while the service is asked or does not answer; 0 is never
+	NegativeFor time.Duration // how long it is remembered that there is no session; 0 is not at all
+
+	// Ready returns nil if the service is in a state to be believed when it says that there is no session. Nil means that it always is.
+	// It is called at most once a second, must return when its context ends, and must be safe for concurrent use.
+	Ready func(context.Context) error
+}
+
+// Bounds that keep a typing error from eating the memory, and the sums of durations from overflowing.
+const (
+	maxSize     = 100_000_000
+	minFreshFor = 100 * time.Millisecond
+	maxFor      = 365 * 24 * time.Hour
+)
+
+func (cfg *Config) validate() error {
+	var errs []error
+	if cfg.Size < 1 || cfg.Size > maxSize {
+		errs = append(errs, fmt.Errorf("size must be between 1 and %d sessions, not %d", maxSize, cfg.Size))
+	}
+	f := func(name string, d, least time.Duration) {
+		if d < least || d > maxFor {
+			errs = append(errs, fmt.Errorf("%s must be between %v and %v, not %v", name, least, maxFor, d))
+		}
+	}
+	f("fresh_for", cfg.FreshFor, minFreshFor)
+	f("stale_for", cfg.StaleFor, 0)
+	f("negative_for", cfg.NegativeFor, 0)
+	return errors.Join(errs...)
+}
+
+// A Cache remembers what a Store answered. It is a Store itself. It is safe for concurrent use, and must be closed.
+type Cache struct {
+	store     upstream.Store
+	cfg       Config
+	digests   hasher
+	base      time.Time // the monotonic clock counts from here
+	readiness *readiness
+
+	hot       *hotTable
+	window    bounded[*entry]
+	negatives bounded[denial]
+	forced    bounded[time.Duration] // when somebody last insisted on an answer about a session
+	revoked   *revocations
+
+	mu      sync.Mutex // guards flights, each flight's waiting, closed, and the order of what is written to forced
+	flights map[digest]*flight
+	closed  bool
+
+	lifetime context.Context
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	closing  sync.Once
+
+	lookups    counters
+	unbelieved atomic.Uint64
+}
+
+// A denial remembers that the service knew no session.
+type denial struct {
+	since    time.Duration // when it was learned
+	askedSeq uint64        // as in entry
+}
+
+// New returns a Cache in front of store, which has to bound the time that a question takes. The error says what is wrong with cfg.
+func New(store upstream.Store, cfg Config) (*Cache, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("create session cache: %w", err)
+	}
+	hot, err := newHotTable(cfg.Size)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{
+		store:     store,
+		cfg:       cfg,
+		digests:   newHasher(cfg.Service),
+		base:      time.Now(),
+		readiness: newReadiness(cfg.Ready),
+		hot:       hot,
+		window:    newBounded[*entry](min(max(cfg.Size/10, 64), 16384)),
+		negatives: newBounded[denial](min(max(cfg.Size, 1024), 65536)),
+		forced:    newBounded[time.Duration](min(max(cfg.Size, 1024), 65536)),
+		revoked:   newRevocations(min(max(cfg.Size, 1024), 65536)),
+		flights:   make(map[digest]*flight),
+	}
+	c.lifetime, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+// Session returns which session, if any, cred stands for, as old as the configuration allows. See [upstream.Store].
+func (c *Cache) Session(ctx context.Context, cred upstream.Credential) (upstream.Answer, error) {
+	return c.Lookup(ctx, cred, upstream.Unlimited)
+}
+
+// Lookup is like [Cache.Session] for a caller who says how old an answer may be: [upstream.Unlimited] is as old as the configuration
+// allows, and 0 asks the service now. A second of age is always accepted, and for the sake of the service nobody can have more than
+// one question a second asked about one session: who comes within that second gets what is remembered. If no answer can be had, an
+// older one does not stand in for it.
+//
+// When ctx ends first, its error is returned, and the question goes on without the caller.
+func (c *Cache) Lookup(ctx context.Context, cred upstream.Credential, within time.Duration) (upstream.Answer, error) {
+	if cred.Kind == upstream.NoCredential || len(cred.Value) == 0 {
+		return upstream.Answer{}, upstream.ErrNoSession
+	}
+	d := c.digests.credential(cred)
+	a, o, err := c.lookup(ctx, d, cred, within)
+	c.lookups.count(d, o)
+	return a, err
+}
+
+func (c *Cache) lookup(ctx context.Context, d digest, cred upstream.Credential, within time.Duration) (upstream.Answer, outcome, error) {
+	at := c.now()
+	e, src, wasRevoked := c.recall(d, at, within)
+	q := question{digest: d, at: at, within: within, held: e, revoked: wasRevoked}
+
+	switch {
+	case e == nil || !e.servable(at):
+		if _, no := c.denied(d, at, within); no {
+			return upstream.Answer{}, negative, upstream.ErrNoSession
+		}
+		return c.ask(ctx, q, cred)
+
+	case e.age(at) > within:
+		q.forced = true
+		a, o, err := c.ask(ctx, q, cred)
+		if err == errTooSoon {
+			return e.serve(src, at)
+		}
+		return a, o, err
+
+	case e.renew && e.mayAsk(at):
+		a, o, err := c.ask(ctx, q, cred)
+		if err != nil && !upstream.Definite(err) {
+			if at = c.now(); e.servable(at) && c.stands(e) {
+				return e.serve(src, at)
+			}
+		}
+		return a, o, err
+
+	case !e.fresh(at) && e.mayAsk(at):
+		c.refresh(&q, cred)
+	}
+	return e.serve(src, at)
+}
+
+// recall returns the entry for d that has what the caller wants or, failing that, the newest one that is still held, and where it was
+// found. It returns nil if there is none that stands; wasRevoked says whether there was one that does not.
+//
+// The hot table is looked at first, and if it has what is wanted, nothing else is: that is the hit that takes no lock that all share.
+// It may hold an older answer than the window, since it loses writes.
+func (c *Cache) recall(d digest, at moment, within time.Duration) (e *entry, src upstream.Source, wasRevoked bool) {
+	hot := c.hot.get(d)
+	if hot != nil && hot.held(at) {
+		switch {
+		case !c.stands(hot):
+			wasRevoked = true
+		case hot.fresh(at) && !hot.renew && hot.age(at) <= within:
+			return hot, upstream.Hit, false
+		default:
+			e = hot
+		}
+	}
+	w, ok := c.window.Get(d)
+	if !ok || w == hot || !w.held(at) || e != nil && e.askedAt >= w.askedAt {
+		return e, upstream.Hit, wasRevoked
+	}
+	if !c.stands(w) {
+		return nil, upstream.Hit, true // and no older one instead
+	}
+	if w.mayOffer(at) {
+		c.hot.offer(w, at)
+	}
+	return w, upstream.WindowHit, false
+}
+
+// denied reports whether it is remembered that there is no session for d. As for sessions, a second of age is always accepted.
+func (c *Cache) denied(d digest, at moment, within time.Duration) (denial, bool) {
+	n, ok := c.negatives.Get(d)
+	if !ok || at.mono-n.since >= c.cfg.NegativeFor || at.mono-n.since > max(within, everySecond) || c.revoked.concern(n.askedSeq) {
+		return denial{}, false
+	}
+	return n, true
+}
+
+// mayForce reports whether q may insist on an answer about its session now, whatever cookie it came with. Cache.mu is held.
+func (c *Cache) mayForce(q *question) bool {
+	if q.held.age(q.at) < everySecond {
+		return false
+	}
+	key := c.digests.session(q.held.session.ID)
+	if last, ok := c.forced.Get(key); ok && q.at.mono-last < everySecond {
+		return false
+	}
+	c.forced.add(key, q.at.mono)
+	return true
+}
+
+// RevokeSession ends the session with the given id, whatever credentials stand for it. When it returns, the session is not served to
+// any look-up that begins afterwards, unless the service says anew that it is good.
+func (c *Cache) RevokeSession(id string) { c.revoked.revoke(c.digests.session(id)) }
+
+// RevokeIdentity is like [Cache.RevokeSession] for all sessions of an identity.
+func (c *Cache) RevokeIdentity(id string) { c.revoked.revoke(c.digests.identity(id)) }
+
+// RevokeCredential is like [Cache.RevokeSession] for one credential. Other credentials that stand for the same session are not
+// affected: where the session's id is known, revoke that.
+func (c *Cache) RevokeCredential(cred upstream.Credential) {
+	c.revoked.revoke(c.digests.credential(cred))
+}
+
+// Flush forgets everything. When it returns, nothing that was learned before is served to any look-up that begins afterwards.
+func (c *Cache) Flush() {
+	c.revoked.revokeAll()
+	// From here on it is hygiene.
+	c.window.Purge()
+	c.negatives.Purge()
+	c.forced.Purge()
+	c.hot.clear()
+}
+
+// Tag returns the first eight hexadecimal digits of the digest of cred: a name for it in logs, the same for as long as the Cache lives.
+func (c *Cache) Tag(cred upstream.Credential) string {
+	d := c.digests.credential(cred)
+	return hex.EncodeToString(d[:4])
+}
+
+// Close ends all questions and waits until they are over. Look-ups that need to ask fail from now on. It may be called more than once
+// and while look-ups go on.
+func (c *Cache) Close() {
+	c.closing.Do(func() {
+		c.mu.Lock()
+		c.closed = true
+		c.mu.Unlock()
+		c.cancel()
+		c.running.Wait()
+		c.hot.close()
+	})
+}
+
+func (c *Cache) now() moment {
+	t := time.Now()
+	return moment{t.Sub(c.base), t.UnixMilli()}
+}

@@ -1,0 +1,180 @@
+package sessioncache
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// offerEvery is how often an entry that lives in the window is offered to the hot table again.
+const offerEvery = 100 * time.Millisecond
+
+// bounded is a golang-lru that counts what it evicts. Deadlines live in the values and are not its business.
+type bounded[V any] struct {
+	*lru.Cache[digest, V]
+	size      int
+	evictions *atomic.Uint64
+}
+
+// newBounded panics if size is not positive.
+func newBounded[V any](size int) bounded[V] {
+	table, err := lru.New[digest, V](size)
+	if err != nil {
+		panic(err)
+	}
+	return bounded[V]{table, size, new(atomic.Uint64)}
+}
+
+func (b *bounded[V]) add(d digest, v V) {
+	if b.Add(d, v) {
+		b.evictions.Add(1)
+	}
+}
+
+func (b *bounded[V]) evict(d digest) {
+	if b.Remove(d) {
+		b.evictions.Add(1)
+	}
+}
+
+func (b *bounded[V]) full() bool { return b.Len() >= b.size }
+
+func (b *bounded[V]) stats() Table {
+	return Table{Entries: b.Len(), Capacity: b.size, Evictions: b.evictions.Load()}
+}
+
+// gates is into how many locks the hot table's life is divided, so that hits of different sessions share none.
+const gates = 64
+
+// A hotTable holds the many: a ristretto cache, lossy on purpose. A write may be dropped or refused, a second write of a new key may
+// be lost while the first stays, and a deletion may overtake a queued write. So nothing relies on what it holds: an entry is checked
+// in full whenever it is read, and entries are replaced but never deleted one by one.
+type hotTable struct {
+	cache     *ristretto.Cache[uint64, *entry]
+	evictions atomic.Uint64 // for want of room
+
+	// Every use passes a gate, since ristretto panics when it is used while it closes. Only close takes them all.
+	gates  [gates]gate
+	closed bool // guarded by all gates
+
+	admin    sync.Mutex // keeps clear, close and stats apart
+	rejected uint64     // refusals before the last clear, which sets ristretto's counters back; guarded by admin
+}
+
+type gate struct {
+	sync.RWMutex
+	_ [40]byte // gates share no cache line
+}
+
+func newHotTable(size int) (*hotTable, error) {
+	h := new(hotTable)
+	cache, err := ristretto.NewCache(&ristretto.Config[uint64, *entry]{
+		NumCounters:        10 * int64(size),
+		MaxCost:            int64(size), // an entry costs 1, so that as many fit as the operator said
+		IgnoreInternalCost: true,
+		BufferItems:        64,
+		Metrics:            true,
+		// A digest is spread evenly already. The conflict hash stays unused: get compares the whole digest.
+		KeyToHash: func(key uint64) (uint64, uint64) { return key, 0 },
+		OnEvict: func(i *ristretto.Item[*entry]) {
+			// Ristretto calls this for expired and for cleared items too. Only a victim of a newcomer has a cost and no expiration.
+			if i.Cost > 0 && i.Expiration.IsZero() {
+				h.evictions.Add(1)
+			}
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create hot table: %w", err)
+	}
+	h.cache = cache
+	return h, nil
+}
+
+func hotKey(d digest) uint64 { return binary.LittleEndian.Uint64(d[:8]) }
+
+// enter lets the caller use the cache until it leaves the gate. It returns nil when the table is closed.
+func (h *hotTable) enter(d digest) *gate {
+	g := &h.gates[d[15]%gates]
+	g.RLock()
+	if h.closed {
+		g.RUnlock()
+		return nil
+	}
+	return g
+}
+
+// get returns the entry of d, or nil.
+func (h *hotTable) get(d digest) *entry {
+	g := h.enter(d)
+	if g == nil {
+		return nil
+	}
+	e, ok := h.cache.Get(hotKey(d))
+	g.RUnlock()
+	if !ok || e.digest != d {
+		return nil
+	}
+	return e
+}
+
+// offer asks the table to hold e for as long as it is held at all. It may decline.
+func (h *hotTable) offer(e *entry, at moment) {
+	ttl := e.staleUntil + heldFor - at.mono
+	if left := e.endsAt - at.wall; left < ttl.Milliseconds() {
+		ttl = time.Duration(left) * time.Millisecond
+	}
+	if ttl <= 0 {
+		return // to ristretto zero means for ever
+	}
+	// A little longer, each its own: ristretto removes what expires in batches, and many that came together should not go together.
+	ttl += rand.N(ttl/8 + 1)
+	g := h.enter(e.digest)
+	if g == nil {
+		return
+	}
+	h.cache.SetWithTTL(hotKey(e.digest), e, 1, ttl)
+	g.RUnlock()
+}
+
+// clear gives the memory back. What is offered meanwhile may survive.
+func (h *hotTable) clear() {
+	h.admin.Lock()
+	defer h.admin.Unlock()
+	if h.closed {
+		return
+	}
+	h.rejected += h.refusals()
+	h.cache.Clear()
+}
+
+// close ends the goroutines of the table and waits for them. It may be called once.
+func (h *hotTable) close() {
+	h.admin.Lock()
+	defer h.admin.Unlock()
+	for i := range h.gates {
+		h.gates[i].Lock()
+		defer h.gates[i].Unlock()
+	}
+	h.closed = true
+	h.rejected += h.refusals()
+	h.cache.Close()
+}
+
+// refusals is how many offers ristretto has refused or dropped since it was last cleared.
+func (h *hotTable) refusals() uint64 {
+	return h.cache.Metrics.SetsRejected() + h.cache.Metrics.SetsDropped()
+}
+
+func (h *hotTable) stats() (t Table, rejections uint64) {
+	h.admin.Lock()
+	defer h.admin.Unlock()
+	size := h.cache.MaxCost()
+	t = Table{Entries: int(size - h.cache.RemainingCost()), Capacity: int(size), Evictions: h.evictions.Load()}
+	return t, h.rejected + h.refusals()
+}
