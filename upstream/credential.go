@@ -57,7 +57,11 @@ type Credential struct {
 }
 
 // Format hides the value from every verb of fmt, so that a credential formatted by mistake tells nothing.
-func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.Kind.String()+" credential") }
+func (c Credential) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, c.Kind.String()+" credential")
+}
 
 // MarshalText hides the value from encoding/json, and so from structured logs.
-func (c Credential) MarshalText() ([]byte, error) { return []byte(c.Kind.String() + " credential"), nil }
+func (c Credential) MarshalText() ([]byte, error) {
+	return []byte(c.Kind.String() + " credential"), nil
+}

@@ -74,8 +74,10 @@ func TestCaptures(t *testing.T) {
 	}
 	deleteOthers := func(s *scene) { s.public("DELETE", "/sessions", "", tokenHeader(s.sibling())) }
 
-	for _, name := range []string{"x-session-token", "bearer", "bearer-lowercase", "cookie", "accept-encoding", "if-none-match",
-		"ignores-query", "aal2-after-enrolment", "cookie-before-extend"} {
+	for _, name := range []string{
+		"x-session-token", "bearer", "bearer-lowercase", "cookie", "accept-encoding", "if-none-match",
+		"ignores-query", "aal2-after-enrolment", "cookie-before-extend",
+	} {
 		f("whoami-200-"+name, "a", nothing)
 	}
 	f("whoami-200-after-delete-all", "a", func(s *scene) { s.sibling(); s.public("DELETE", "/sessions", "", tokenHeader(s.main)) })

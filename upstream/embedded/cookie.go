@@ -87,8 +87,10 @@ func (s *Service) setCookie(w http.ResponseWriter, x *session, at time.Time) {
 func (s *Service) clearCookie(w http.ResponseWriter) { s.writeCookie(w, "", -1, time.Unix(1, 0)) }
 
 func (s *Service) writeCookie(w http.ResponseWriter, value string, maxAge int, expires time.Time) {
-	http.SetCookie(w, &http.Cookie{Name: s.cfg.Cookie, Value: value, Path: "/", Expires: expires, MaxAge: maxAge,
-		HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{
+		Name: s.cfg.Cookie, Value: value, Path: "/", Expires: expires, MaxAge: maxAge,
+		HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 // logoutToken is the capability to log x out by URL. It is made from the key and the id, so that nothing of it has to be stored.
