@@ -1,0 +1,187 @@
+package docs
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/sessioncache"
+)
+
+// TestMetrics compares the table of metrics with what is registered: names, types and labels.
+func TestMetrics(t *testing.T) {
+	m := metrics.New(metrics.BuildInfo{})
+	m.Upstream("kratos")
+	m.WatchGuard("kratos", func() int { return 0 })
+	m.WatchCache(func() sessioncache.Stats { return sessioncache.Stats{} })
+	m.WatchConnections(func() int { return 0 })
+	families, err := m.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "gatehouse_") {
+			continue
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		slices.Sort(labels)
+		want = append(want, fmt.Sprint(f.GetName(), " ", strings.ToLower(f.GetType().String()), " ", labels))
+	}
+	var got []string
+	row := regexp.MustCompile("(?m)^\\| `(gatehouse_\\w+)` \\| (\\w+) \\| ([^|]*)\\|")
+	for _, m := range row.FindAllStringSubmatch(read(t, "reference/metrics.md"), -1) {
+		labels := regexp.MustCompile(`\w+`).FindAllString(m[3], -1)
+		slices.Sort(labels)
+		got = append(got, fmt.Sprint(m[1], " ", m[2], " ", labels))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("reference/metrics.md (+) is not what is registered (-):\n%s", diff)
+	}
+	known := strings.Join(want, " ")
+	for _, name := range files(t) {
+		for _, metric := range regexp.MustCompile(`gatehouse_[a-z_]+[a-z]`).FindAllString(read(t, name), -1) {
+			if !strings.Contains(known, strings.TrimSuffix(metric, "_bucket")+" ") {
+				t.Errorf("%s: there is no metric %s", name, metric)
+			}
+		}
+	}
+}
+
+// TestReasons compares the table of reasons with the constants of policy.
+func TestReasons(t *testing.T) {
+	var want []string
+	for _, file := range sources(t, "../internal/policy") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || spec.Type == nil || fmt.Sprint(spec.Type) != "Reason" {
+				return true
+			}
+			for _, v := range spec.Values {
+				text, err := strconv.Unquote(v.(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, text)
+			}
+			return true
+		})
+	}
+	slices.Sort(want)
+	if !slices.Contains(want, string(policy.NoSession)) {
+		t.Fatalf("reasons were not found: %v", want)
+	}
+	if diff := cmp.Diff(want, column(t, "reference/http.md", "Reasons")); diff != "" {
+		t.Errorf("the reasons in reference/http.md (+) are not those of internal/policy (-):\n%s", diff)
+	}
+}
+
+// TestStatuses compares the table of statuses with those of 400 and above that the package proxy names.
+func TestStatuses(t *testing.T) {
+	codes := map[string]string{}
+	for code := 400; code < 600; code++ {
+		if text := http.StatusText(code); text != "" {
+			codes["Status"+strings.ReplaceAll(text, " ", "")] = strconv.Itoa(code)
+		}
+	}
+	want := map[string]bool{}
+	for _, file := range sources(t, "../proxy") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && codes[s.Sel.Name] != "" {
+				want[codes[s.Sel.Name]] = true
+			}
+			return true
+		})
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), column(t, "reference/http.md", "Statuses")); diff != "" {
+		t.Errorf("the statuses in reference/http.md (+) are not those of proxy (-):\n%s", diff)
+	}
+}
+
+// TestCommands compares the table of commands with those of the program.
+func TestCommands(t *testing.T) {
+	var want []string
+	for _, file := range sources(t, "../cmd/gatehouse") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.CompositeLit)
+			if !ok || len(lit.Elts) != 4 {
+				return true
+			}
+			if name, ok := lit.Elts[0].(*ast.BasicLit); ok {
+				args := lit.Elts[1].(*ast.BasicLit)
+				want = append(want, strings.TrimSpace("gatehouse "+strings.Trim(name.Value, `"`)+" "+strings.Trim(args.Value, `"`)))
+			}
+			return true
+		})
+	}
+	want = append(want, "gatehouse help")
+	slices.Sort(want)
+	if len(want) < 5 {
+		t.Fatalf("commands were not found: %v", want)
+	}
+	got := column(t, "reference/cli.md", "Commands")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the commands in reference/cli.md (+) are not those of the program (-):\n%s", diff)
+	}
+}
+
+// TestPromises looks for the tests that are named.
+func TestPromises(t *testing.T) {
+	var all strings.Builder
+	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			all.WriteString(read(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, "explanation/promises.md"), -1)
+	if len(names) < 15 {
+		t.Fatalf("only %d tests are named", len(names))
+	}
+	for _, m := range names {
+		if !strings.Contains(all.String(), "\nfunc "+m[1]+"(t *testing.T)") {
+			t.Errorf("explanation/promises.md names %s, which does not exist", m[1])
+		}
+	}
+}
+
+// sources parses the files of a package, tests aside.
+func sources(t *testing.T, dir string) (list []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob(dir + "/*.go")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no sources in %s: %v", dir, err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, file)
+	}
+	return list
+}
