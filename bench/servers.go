@@ -50,7 +50,7 @@ func (s *server) cost(request []byte, length time.Duration, connections int) (fl
 	if err != nil {
 		return 0, err
 	}
-	return float64((after-before).Microseconds()) / float64(answers), nil
+	return float64((after - before).Microseconds()) / float64(answers), nil
 }
 
 // start runs a command on the server's processor and waits until it accepts connections.
@@ -136,7 +136,7 @@ func startGatehouse(dir string) (*server, error) {
 
 // A session is what the session service answers when it has created one.
 type session struct {
-	Token  string `json:"session_token"`
+	Token  string                       `json:"session_token"`
 	Cookie struct{ Name, Value string } `json:"session_cookie"`
 }
 

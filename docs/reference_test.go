@@ -20,13 +20,14 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
+	"github.com/gatehouse-proxy/gatehouse/upstream/guard"
 )
 
 // TestMetrics compares the table of metrics with what is registered: names, types and labels.
 func TestMetrics(t *testing.T) {
 	m := metrics.New(metrics.BuildInfo{})
 	m.Upstream("kratos")
-	m.WatchGuard("kratos", func() int { return 0 })
+	m.WatchGuard("kratos", guard.New(nil, guard.Config{}))
 	m.WatchCache(func() sessioncache.Stats { return sessioncache.Stats{} })
 	m.WatchConnections(func() int { return 0 })
 	families, err := m.Gatherer().Gather()

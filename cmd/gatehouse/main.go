@@ -106,7 +106,11 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	cmd, rest, ok := find(args)
 	if !ok {
-		return report(stderr, hinted{usageError{fmt.Errorf("unknown command %q", strings.Join(rest, " "))}, "gatehouse help lists the commands"})
+		hint := "gatehouse help lists the commands"
+		if rest[0] == "config" {
+			hint = "gatehouse config validate, or gatehouse config print"
+		}
+		return report(stderr, hinted{usageError{fmt.Errorf("unknown command %q", strings.Join(rest, " "))}, hint})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -189,6 +193,7 @@ func commandUsage(w io.Writer, cmd command, flags *flag.FlagSet) {
 			fmt.Fprint(w, "\nFlags:\n\n")
 			first = false
 		}
-		fmt.Fprintf(w, "  --%s\n        %s\n", f.Name, f.Usage)
+		value, text := flag.UnquoteUsage(f)
+		fmt.Fprintf(w, "  --%s %s\n        %s\n", f.Name, value, text)
 	})
 }

@@ -170,7 +170,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("GET %s: %d %q, want %d %q", target, w.Code, w.Body, status, body)
 		}
 	}
-	const checks = "[-] session service: connection refused (does not count)\n[+] disk: ok\n"
+	const checks = "[-] session service: connection refused (readiness does not depend on it)\n[+] disk: ok\n"
 	g("/livez", 200, "ok\n")
 	g("/readyz", 200, "ok\n")
 	g("/readyz?verbose", 200, checks+"ok\n")

@@ -37,7 +37,7 @@ func (s *Server) check(ctx context.Context, text *strings.Builder) {
 	defer cancel()
 	for _, c := range s.cfg.Checks {
 		if err := c.Run(ctx); err != nil {
-			fmt.Fprintf(text, "[-] %s: %v (does not count)\n", c.Name, err)
+			fmt.Fprintf(text, "[-] %s: %v (readiness does not depend on it)\n", c.Name, err)
 		} else {
 			fmt.Fprintf(text, "[+] %s: ok\n", c.Name)
 		}

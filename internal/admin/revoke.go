@@ -31,7 +31,11 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.cfg.Revoked()
-	s.cfg.Logger.Info("revoked by the admin listener", "by", what, "peer", r.RemoteAddr)
+	attrs := []any{"by", what, "peer", r.RemoteAddr}
+	if what != "credential" { // ids are no secrets, and an audit needs them
+		attrs = append(attrs, what, fields.Get(what))
+	}
+	s.cfg.Logger.Info("revoked by the admin listener", attrs...)
 	writeJSON(w, "revoked", what)
 }
 

@@ -64,12 +64,12 @@ func newService(cfg *config.Config, m *metrics.Metrics, version string) (*servic
 		s.close()
 		return nil, fmt.Errorf("build client of session service: %w", err)
 	}
-	observe, breaker := m.Upstream(kind)
+	observe := m.Upstream(kind)
 	s.guard = guard.New(s.client, guard.Config{
 		Timeout: cfg.Upstream.Timeout, MaxInFlight: cfg.Upstream.MaxInFlight, MaxWaiting: waiting * cfg.Upstream.MaxInFlight,
-		Observe: observe, OnBreaker: breaker,
+		Observe: observe,
 	})
-	m.WatchGuard(kind, s.guard.InFlight)
+	m.WatchGuard(kind, s.guard)
 	return s, nil
 }
 

@@ -291,8 +291,11 @@ func TestEveryKey(t *testing.T) {
 		ForwardAuth: config.ForwardAuth{Path: "/auth"},
 		Whoami:      config.Whoami{Path: "/whoami"},
 		TrustedProxies: []config.Peer{
-			{Net: netip.MustParsePrefix("10.0.0.0/8")}, {Net: netip.MustParsePrefix("2001:db8::/48")},
-			{Net: netip.MustParsePrefix("192.0.2.7/32")}, {Net: netip.MustParsePrefix("::1/128")}, {Unix: true},
+			{Net: netip.MustParsePrefix("10.0.0.0/8")},
+			{Net: netip.MustParsePrefix("2001:db8::/48")},
+			{Net: netip.MustParsePrefix("192.0.2.7/32")},
+			{Net: netip.MustParsePrefix("::1/128")},
+			{Unix: true},
 		},
 		Credentials: []upstream.Kind{upstream.Bearer, upstream.Cookie},
 		Explain:     true,

@@ -36,7 +36,6 @@ type Metrics struct {
 
 	upstreamRequests *prometheus.CounterVec
 	upstreamDuration *prometheus.HistogramVec
-	breakerOpen      *prometheus.GaugeVec
 
 	revocations *prometheus.CounterVec
 	reloadOK    prometheus.Gauge
@@ -64,10 +63,6 @@ func New(build BuildInfo) *Metrics {
 		}, []string{"store", "result"}),
 		upstreamDuration: create.NewHistogramVec(histogram("gatehouse_upstream_request_duration_seconds",
 			"Time that questions to the session service took.", requestBuckets), []string{"store"}),
-		breakerOpen: create.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "gatehouse_upstream_breaker_open",
-			Help: "1 while the session service is not asked because it kept failing, else 0.",
-		}, []string{"store"}),
 		revocations: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_session_revocations_total",
 			Help: "Revocations by who made them: the admin listener, or the session service itself.",

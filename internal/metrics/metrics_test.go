@@ -26,7 +26,7 @@ func newMetrics(t testing.TB, stats sessioncache.Stats) *metrics.Metrics {
 	t.Helper()
 	m := metrics.New(metrics.BuildInfo{Version: "v1.2.3", Revision: "abc"})
 	m.Upstream("kratos")
-	m.WatchGuard("kratos", func() int { return 2 })
+	m.WatchGuard("kratos", &fakeGuard{inFlight: 2})
 	m.WatchCache(func() sessioncache.Stats { return stats })
 	m.WatchConnections(func() int { return 7 })
 	return m
@@ -308,10 +308,19 @@ func TestAppAnswered(t *testing.T) {
 	f(-1, "5xx")
 }
 
+type fakeGuard struct {
+	inFlight int
+	open     bool
+}
+
+func (g *fakeGuard) InFlight() int     { return g.inFlight }
+func (g *fakeGuard) BreakerOpen() bool { return g.open }
+
 func TestUpstream(t *testing.T) {
 	m := newMetrics(t, sessioncache.Stats{})
-	observe, breaker := m.Upstream("embedded")
-	m.WatchGuard("embedded", func() int { return 3 })
+	observe := m.Upstream("embedded")
+	watched := fakeGuard{inFlight: 3, open: true}
+	m.WatchGuard("embedded", &watched)
 	observe(guard.OK, 250*time.Millisecond)
 	observe(guard.NoSession, 0)
 	observe(guard.Refused, 0)
@@ -323,9 +332,8 @@ func TestUpstream(t *testing.T) {
 		`{result="timeout",store="embedded"} 1`, `{result="unavailable",store="embedded"} 2`)
 	expect(t, "time", samples(t, m, "gatehouse_upstream_request_duration_seconds_sum"), `{store="embedded"} 1.25`, `{store="kratos"} 0`)
 	expect(t, "in flight", samples(t, m, "gatehouse_upstream_in_flight"), `{store="embedded"} 3`, `{store="kratos"} 2`)
-	breaker(true)
 	expect(t, "breaker", samples(t, m, "gatehouse_upstream_breaker_open"), `{store="embedded"} 1`, `{store="kratos"} 0`)
-	breaker(false)
+	watched.open = false
 	expect(t, "breaker", counted(t, m, "gatehouse_upstream_breaker_open"))
 }
 

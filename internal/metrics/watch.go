@@ -12,33 +12,41 @@ import (
 // results are all results of a question to the session service.
 var results = [...]guard.Result{guard.OK, guard.NoSession, guard.Refused, guard.Timeout, guard.Unavailable}
 
-// Upstream returns what counts the questions to the session service called store, and what is told when its breaker opens and closes.
-func (m *Metrics) Upstream(store string) (observe func(guard.Result, time.Duration), breaker func(open bool)) {
+// Upstream returns what counts the questions to the session service called store.
+func (m *Metrics) Upstream(store string) (observe func(guard.Result, time.Duration)) {
 	for _, r := range results {
 		m.upstreamRequests.WithLabelValues(store, r.String())
 	}
-	duration, open := m.upstreamDuration.WithLabelValues(store), m.breakerOpen.WithLabelValues(store)
-	observe = func(r guard.Result, took time.Duration) {
+	duration := m.upstreamDuration.WithLabelValues(store)
+	return func(r guard.Result, took time.Duration) {
 		m.upstreamRequests.WithLabelValues(store, r.String()).Inc()
 		duration.Observe(took.Seconds())
 	}
-	breaker = func(isOpen bool) {
-		if isOpen {
-			open.Set(1)
-		} else {
-			open.Set(0)
-		}
-	}
-	return observe, breaker
 }
 
-// WatchGuard reads at every scrape how many questions to store are under way. It is called once a store.
-func (m *Metrics) WatchGuard(store string, inFlight func() int) {
+// A Guard is what limits the questions to a session service.
+type Guard interface {
+	InFlight() int
+	BreakerOpen() bool
+}
+
+// WatchGuard reads at every scrape how many questions to store are under way, and whether its breaker is open. It is called once a store.
+func (m *Metrics) WatchGuard(store string, g Guard) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "gatehouse_upstream_in_flight",
 		Help:        "Questions to the session service under way now.",
 		ConstLabels: prometheus.Labels{"store": store},
-	}, func() float64 { return float64(inFlight()) }))
+	}, func() float64 { return float64(g.InFlight()) }))
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "gatehouse_upstream_breaker_open",
+		Help:        "1 while the session service is not asked because it kept failing, else 0.",
+		ConstLabels: prometheus.Labels{"store": store},
+	}, func() float64 {
+		if g.BreakerOpen() {
+			return 1
+		}
+		return 0
+	}))
 }
 
 // WatchConnections reads at every scrape how many client connections are open. It is called once.

@@ -34,9 +34,6 @@ type Config struct {
 
 	// Observe, if not nil, is called once for every question, with the time from asking the guard to its answer.
 	Observe func(Result, time.Duration)
-
-	// OnBreaker, if not nil, is called when the breaker opens and when it closes. It must return at once, and not use the Guard.
-	OnBreaker func(open bool)
 }
 
 // A Guard is an [upstream.Store] that limits what is asked of another. It is safe for concurrent use.
@@ -72,15 +69,6 @@ func New(store upstream.Store, cfg Config) *Guard {
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsSuccessful: func(err error) bool { return err == nil || upstream.Definite(err) },
 		IsExcluded:   func(err error) bool { return errors.Is(err, errAbandoned) },
-		OnStateChange: func(_ string, from, to gobreaker.State) {
-			switch {
-			case cfg.OnBreaker == nil:
-			case from == gobreaker.StateClosed:
-				cfg.OnBreaker(true)
-			case to == gobreaker.StateClosed:
-				cfg.OnBreaker(false)
-			}
-		},
 	})
 	return g
 }
@@ -114,8 +102,8 @@ func (g *Guard) Do(ctx context.Context, question func(context.Context) error) er
 // InFlight returns how many questions are being asked now.
 func (g *Guard) InFlight() int { return len(g.slots) }
 
-// BreakerOpen reports whether questions are refused because the service has failed too often, all of them or all but the probes.
-func (g *Guard) BreakerOpen() bool { return g.breaker.State() != gobreaker.StateClosed }
+// BreakerOpen reports whether all questions are refused now because the service has failed too often.
+func (g *Guard) BreakerOpen() bool { return g.breaker.State() == gobreaker.StateOpen }
 
 // limit asks once all limits allow it.
 func (g *Guard) limit(caller context.Context, question func(context.Context) error) error {
