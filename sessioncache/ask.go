@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-// maxRounds is how often one look-up asks when what it gets is revoked on the way.
+// maxRounds is how often one look-up asks when what it gets is revoked or out of date on arrival.
 const maxRounds = 3
 
 // These are outages: none of them says anything about the credential.
@@ -19,7 +19,7 @@ var (
 	errClosed    = errors.New("session cache is closed")
 	errEnded     = errors.New("session service client ended without an answer")
 	errEmpty     = errors.New("session service answered without a session, a session id or an identity id")
-	errUnsettled = errors.New("session was revoked again and again while the service was asked about it")
+	errUnsettled = errors.New("session was revoked, or its answer out of date, each time the service was asked about it")
 )
 
 // errTooSoon says that nothing was asked, because the session was asked about less than a second ago.
@@ -150,20 +150,18 @@ func (c *Cache) landed(q *question) *flight {
 	at := c.now()
 	e, ok := c.window.Peek(q.digest)
 	if ok && (q.held == nil || e.askedAt > q.held.askedAt) && e.askedAt >= q.oldest() && e.fresh(at) && c.stands(e) {
-		return &flight{done: closedChan, askedAt: e.askedAt, entry: e, believeFor: e.freshUntil - at.mono}
+		return &flight{done: over(), askedAt: e.askedAt, entry: e, believeFor: e.freshUntil - at.mono}
 	}
 	if n, ok := c.denied(q.digest, at, q.within); ok {
-		return &flight{done: closedChan, askedAt: at.mono, askedSeq: n.askedSeq, err: upstream.ErrNoSession}
+		return &flight{done: over(), askedAt: at.mono, askedSeq: n.askedSeq, err: upstream.ErrNoSession}
 	}
 	return nil
 }
 
-var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
 // begin starts a flight. Cache.mu is held.
 func (c *Cache) begin(q *question, cred upstream.Credential, waiting int) *flight {
 	if c.closed {
-		return &flight{done: closedChan, err: errClosed}
+		return &flight{done: over(), err: errClosed}
 	}
 	f := &flight{
 		digest:   q.digest,
@@ -182,6 +180,13 @@ func (c *Cache) begin(q *question, cred upstream.Credential, waiting int) *fligh
 		c.fly(f, cred)
 	})
 	return f
+}
+
+// over returns a channel that is closed.
+func over() chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
 }
 
 func (c *Cache) leave(f *flight) {

@@ -26,7 +26,9 @@
 //
 // P5. Of a credential nothing is kept but a digest. Its bytes are copied only for the time of a question, and appear in no error.
 //
-// P6. A hit neither allocates nor waits: not for the service, not for a lock that all hits share.
+// P6. A hit neither allocates nor waits for the service. In the hot table, where the sessions in use are, it takes no lock that all
+// hits share, unless something has been revoked since the last one. (Ristretto notes what is asked for in buffers of its own and
+// allocates a new one every 64 hits.)
 //
 // P7. Losing any write to the tables costs a question, never a wrong answer.
 package sessioncache

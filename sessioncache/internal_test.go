@@ -3,6 +3,8 @@ package sessioncache
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,5 +159,40 @@ func TestDigestOfLongValues(t *testing.T) {
 	other.k0, other.k1 = h.k0, h.k1
 	if h.session("a") == other.session("a") || h.session("a") == h.identity("a") || h.session("") == h.identity("") {
 		t.Error("service and kind must be part of the digest")
+	}
+}
+
+// Ristretto panics when it is read or written while it closes.
+func TestHotTableClosesWhileInUse(t *testing.T) {
+	for range 5 {
+		h, err := newHotTable(10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session := upstream.Answer{Session: &upstream.Session{ID: "S", IdentityID: "I"}, BelieveFor: upstream.Unlimited}
+		var users, started sync.WaitGroup
+		var stop atomic.Bool
+		for i := range 4 {
+			d := digest{byte(i)}
+			started.Add(1)
+			users.Go(func() {
+				e := newEntry(d, session, 0, 0, &Config{FreshFor: time.Minute})
+				h.get(d)
+				started.Done()
+				for !stop.Load() {
+					h.offer(e, moment{})
+					h.get(d)
+				}
+			})
+		}
+		started.Wait()
+		h.clear()
+		h.close()
+		stop.Store(true)
+		users.Wait()
+		h.clear()
+		if e := h.get(digest{}); e != nil {
+			t.Error("the table is not empty after it was closed")
+		}
 	}
 }

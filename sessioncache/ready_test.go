@@ -48,6 +48,9 @@ var errDatabase = errors.New("database is gone")
 
 func gone(context.Context) error { return errDatabase }
 
+// freshForTen is what most tests of readiness need.
+var freshForTen = sessioncache.Config{FreshFor: 10 * time.Second}
+
 func bubbleWithDatabase(t *testing.T, cfg sessioncache.Config, f func(t *testing.T, s *service, db *database, c *sessioncache.Cache)) {
 	synctest.Test(t, func(t *testing.T) {
 		s, db := newService(t), new(database)
@@ -156,7 +159,17 @@ func TestUnknownCredentialsAreNotDoubted(t *testing.T) {
 		if _, err := c.Session(t.Context(), cookie("e")); !upstream.Definite(err) {
 			t.Errorf("got %v, want a refusal", err)
 		}
-		if db.questions() != 0 || c.Stats().Revocations.Entries != 2 {
+		s.say("f", yes("U", "I"))
+		wantSession(t, c, "f", "U", upstream.Asked)
+		time.Sleep(time.Minute)
+		s.say("f", no)
+		s.set(func(s *service) { s.delay = time.Second })
+		go wantError(t, c, "f", upstream.ErrNoSession)
+		synctest.Wait()
+		c.RevokeSession("U")
+		time.Sleep(time.Second)
+		synctest.Wait() // known when it was asked about, but not when the answer came
+		if db.questions() != 0 || c.Stats().Revocations.Entries != 3 {
 			t.Errorf("%d questions for readiness, %+v", db.questions(), c.Stats().Revocations)
 		}
 	})
@@ -164,7 +177,7 @@ func TestUnknownCredentialsAreNotDoubted(t *testing.T) {
 
 // Readiness is asked at most once a second for everybody, and always after the question that is in doubt.
 func TestReadinessIsShared(t *testing.T) {
-	bubbleWithDatabase(t, sessioncache.Config{FreshFor: 10 * time.Second}, func(t *testing.T, s *service, db *database, c *sessioncache.Cache) {
+	bubbleWithDatabase(t, freshForTen, func(t *testing.T, s *service, db *database, c *sessioncache.Cache) {
 		const n = 100
 		for i := range n {
 			s.say(fmt.Sprint(i), yes(fmt.Sprint("S", i), "I"))
@@ -209,9 +222,35 @@ func TestReadinessIsShared(t *testing.T) {
 	})
 }
 
+// Whoever shares a question for readiness that ended without an answer knows nothing.
+func TestReadinessThatEndsIsShared(t *testing.T) {
+	bubbleWithDatabase(t, freshForTen, func(t *testing.T, s *service, db *database, c *sessioncache.Cache) {
+		for _, value := range []string{"a", "b"} {
+			s.say(value, yes("S", "I"))
+			wantSession(t, c, value, "S", upstream.Asked)
+			s.say(value, no)
+		}
+		time.Sleep(time.Minute)
+		s.set(func(s *service) { s.delay = time.Second })
+		db.set(func(context.Context) error { time.Sleep(time.Second); runtime.Goexit(); return nil })
+		for _, value := range []string{"a", "b"} {
+			go func() {
+				a, err := c.Session(t.Context(), cookie(value))
+				if err == nil || upstream.Definite(err) {
+					t.Errorf("got %v, %v; want an outage", a.Session, err)
+				}
+			}()
+		}
+		time.Sleep(time.Minute)
+		if db.questions() != 1 || c.Stats().UnbelievedNos != 2 {
+			t.Errorf("%d questions for readiness, %d not believed", db.questions(), c.Stats().UnbelievedNos)
+		}
+	})
+}
+
 // Close does not wait for a service that is in doubt.
 func TestCloseWhileInDoubt(t *testing.T) {
-	bubbleWithDatabase(t, sessioncache.Config{FreshFor: 10 * time.Second}, func(t *testing.T, s *service, db *database, c *sessioncache.Cache) {
+	bubbleWithDatabase(t, freshForTen, func(t *testing.T, s *service, db *database, c *sessioncache.Cache) {
 		for _, value := range []string{"a", "b", "c"} {
 			s.say(value, yes("S", "I"))
 			wantSession(t, c, value, "S", upstream.Asked)

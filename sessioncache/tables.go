@@ -59,9 +59,8 @@ type hotTable struct {
 	cache     *ristretto.Cache[uint64, *entry]
 	evictions atomic.Uint64 // for want of room
 
-	// Every use passes a gate, since ristretto panics when it is used while it closes. Only close takes them all.
-	gates  [gates]gate
-	closed bool // guarded by all gates
+	// Every use passes a gate, since ristretto panics when it is used while it closes. Only close shuts them, all at once.
+	gates [gates]gate
 
 	admin    sync.Mutex // keeps clear, close and stats apart
 	rejected uint64     // refusals before the last clear, which sets ristretto's counters back; guarded by admin
@@ -98,23 +97,12 @@ func newHotTable(size int) (*hotTable, error) {
 
 func hotKey(d digest) uint64 { return binary.LittleEndian.Uint64(d[:8]) }
 
-// enter lets the caller use the cache until it leaves the gate. It returns nil when the table is closed.
-func (h *hotTable) enter(d digest) *gate {
-	g := &h.gates[d[15]%gates]
-	g.RLock()
-	if h.closed {
-		g.RUnlock()
-		return nil
-	}
-	return g
-}
+func (h *hotTable) gate(d digest) *gate { return &h.gates[d[15]%gates] }
 
 // get returns the entry of d, or nil.
 func (h *hotTable) get(d digest) *entry {
-	g := h.enter(d)
-	if g == nil {
-		return nil
-	}
+	g := h.gate(d)
+	g.RLock()
 	e, ok := h.cache.Get(hotKey(d))
 	g.RUnlock()
 	if !ok || e.digest != d {
@@ -134,10 +122,8 @@ func (h *hotTable) offer(e *entry, at moment) {
 	}
 	// A little longer, each its own: ristretto removes what expires in batches, and many that came together should not go together.
 	ttl += rand.N(ttl/8 + 1)
-	g := h.enter(e.digest)
-	if g == nil {
-		return
-	}
+	g := h.gate(e.digest)
+	g.RLock()
 	h.cache.SetWithTTL(hotKey(e.digest), e, 1, ttl)
 	g.RUnlock()
 }
@@ -146,14 +132,11 @@ func (h *hotTable) offer(e *entry, at moment) {
 func (h *hotTable) clear() {
 	h.admin.Lock()
 	defer h.admin.Unlock()
-	if h.closed {
-		return
-	}
 	h.rejected += h.refusals()
 	h.cache.Clear()
 }
 
-// close ends the goroutines of the table and waits for them. It may be called once.
+// close ends the goroutines of the table and waits for them. Afterwards the table is empty and stays so.
 func (h *hotTable) close() {
 	h.admin.Lock()
 	defer h.admin.Unlock()
@@ -161,7 +144,6 @@ func (h *hotTable) close() {
 		h.gates[i].Lock()
 		defer h.gates[i].Unlock()
 	}
-	h.closed = true
 	h.rejected += h.refusals()
 	h.cache.Close()
 }
