@@ -19,7 +19,7 @@ type AppConfig struct {
 	DialTimeout time.Duration
 	ConnWait    time.Duration
 	HeadTimeout time.Duration // from the end of the request to the head of the response
-	IdleTimeout time.Duration // between two pieces of a body
+	IdleTimeout time.Duration // between two pieces of a body, in either direction and on either side
 	KeepAlive   time.Duration // how long an idle connection is kept: less than the application keeps it
 }
 
@@ -42,20 +42,20 @@ type App struct {
 type appConn struct {
 	net.Conn
 	r         *bufio.Reader
-	w         *bufio.Writer
+	stillness *stillness
 	idleSince time.Time
 	used      bool // it has served an exchange before
 }
 
-const appBuffer = 16 << 10 // also the limit on the head of a response
+const appBuffer = 16 << 10 // of what is read; also the limit on the head of a response
 
 // NewApp returns an App. No connection is made before the first request.
 func NewApp(cfg AppConfig) *App {
 	return &App{cfg: cfg, slots: make(chan struct{}, cfg.MaxConns)}
 }
 
-// get returns a connection that is ready for a request, an idle one if there is one that still lives. fresh asks for a new one. Whoever
-// gets one must either put or drop it.
+// get returns a connection that is ready for a request, an idle one if there is one that still lives, with HeadTimeout as its deadline.
+// fresh asks for a new one. Whoever gets one must either put or drop it.
 func (a *App) get(ctx context.Context, fresh bool) (*appConn, error) {
 	if err := a.wait(ctx); err != nil {
 		return nil, err
@@ -65,7 +65,8 @@ func (a *App) get(ctx context.Context, fresh bool) (*appConn, error) {
 		if c == nil {
 			break
 		}
-		if time.Since(c.idleSince) < a.cfg.KeepAlive && c.r.Buffered() == 0 && quiet(c.Conn) {
+		// The time comes first: looking fails when a deadline has passed.
+		if time.Since(c.idleSince) < a.cfg.KeepAlive && c.r.Buffered() == 0 && a.allowTime(c) == nil && c.stillness.holds() {
 			return c, nil
 		}
 		_ = c.Close()
@@ -76,8 +77,16 @@ func (a *App) get(ctx context.Context, fresh bool) (*appConn, error) {
 		<-a.slots
 		return nil, fmt.Errorf("dial application: %w", err)
 	}
-	return &appConn{Conn: nc, r: bufio.NewReaderSize(nc, appBuffer), w: bufio.NewWriterSize(nc, appBuffer)}, nil
+	c := &appConn{Conn: nc, r: bufio.NewReaderSize(nc, appBuffer), stillness: newStillness(nc)}
+	if err := a.allowTime(c); err != nil {
+		a.drop(c)
+		return nil, fmt.Errorf("set deadline of connection to application: %w", err)
+	}
+	return c, nil
 }
+
+// allowTime gives an exchange that begins the time in which the head of the response must be there.
+func (a *App) allowTime(c *appConn) error { return c.SetDeadline(time.Now().Add(a.cfg.HeadTimeout)) }
 
 // wait takes a slot.
 func (a *App) wait(ctx context.Context) error {

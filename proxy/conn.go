@@ -1,22 +1,30 @@
 package proxy
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
 // A listener hands out connections that know their peer and carry what its requests leave behind.
 type listener struct {
 	net.Listener
 	trusted *Trusted
+	close   func() error // once
 }
+
+func newListener(ln net.Listener, trusted *Trusted) *listener {
+	return &listener{Listener: ln, trusted: trusted, close: sync.OnceValue(ln.Close)}
+}
+
+func (l *listener) Close() error { return l.close() }
 
 func (l *listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
@@ -37,18 +45,19 @@ type conn struct {
 	// only this tells the difference.
 	ended bool
 
-	// idleLimit, when not zero, is how long a single read or write may take. It is set while a body streams, for which the server's
-	// limits on a whole request or response would be wrong.
-	idleLimit time.Duration
+	// idleLimit, when not zero, is how long a single read or write may take, in nanoseconds. It is set while a body streams, for which
+	// the server's limits on a whole request or response would be wrong. A body may stream both ways at once.
+	idleLimit atomic.Int64
 
 	interrupted atomic.Bool // nothing more is read
 
-	judged *policy.Decision // of a request that was judged before its body was asked for
+	// unread is set while the body of a request has not been read to its end. Where the next request would begin is not known then, so
+	// that the connection must end with the response.
+	unread atomic.Bool
 }
 
 func newConn(c net.Conn, trusted *Trusted) *conn {
-	peer := peerAddr(c.RemoteAddr())
-	return &conn{Conn: c, peer: peer, trusted: trusted.contains(peer)}
+	return &conn{Conn: c, peer: peerAddr(c.RemoteAddr()), trusted: trusted.contains(c.RemoteAddr())}
 }
 
 // connOf returns the connection that a request came by.
@@ -59,9 +68,12 @@ func connOf(ctx *fasthttp.RequestCtx) *conn {
 	return newConn(ctx.Conn(), nil) // served without our listener: nobody is trusted
 }
 
+// limitIdle sets how long a single read or write may take from now on; zero leaves it to the server.
+func (c *conn) limitIdle(d time.Duration) { c.idleLimit.Store(int64(d)) }
+
 func (c *conn) Read(p []byte) (int, error) {
-	if c.idleLimit > 0 {
-		if err := c.SetReadDeadline(time.Now().Add(c.idleLimit)); err != nil {
+	if limit := c.idleLimit.Load(); limit > 0 {
+		if err := c.SetReadDeadline(time.Now().Add(time.Duration(limit))); err != nil {
 			return 0, err
 		}
 		if c.interrupted.Load() { // after the deadline was set, so that no interruption is overwritten
@@ -76,8 +88,8 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	if c.idleLimit > 0 {
-		if err := c.SetWriteDeadline(time.Now().Add(c.idleLimit)); err != nil {
+	if limit := c.idleLimit.Load(); limit > 0 {
+		if err := c.SetWriteDeadline(time.Now().Add(time.Duration(limit))); err != nil {
 			return 0, err
 		}
 	}
@@ -88,6 +100,20 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) interrupt() {
 	c.interrupted.Store(true)
 	_ = c.SetReadDeadline(time.Unix(1, 0))
+}
+
+// lingerTime is how long a client that is still sending may take to read its answer before the connection is closed.
+const lingerTime = time.Second
+
+// Close closes the connection. A client that is still sending would lose its answer to the reset with which the kernel rejects what it
+// sends after that, so Close ends only the gateway's side at first, and takes in what comes until the client has seen that, for up to
+// lingerTime (RFC 9112 section 9.6).
+func (c *conn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.unread.Load() && half.CloseWrite() == nil {
+		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.Copy(io.Discard, struct{ io.Reader }{c.Conn})
+	}
+	return c.Conn.Close()
 }
 
 // peerAddr returns the address of a TCP peer, and the invalid Addr for any other.
@@ -105,17 +131,13 @@ type Trusted struct {
 	Unix     bool // peers of a unix socket, who have no address
 }
 
-func (t *Trusted) contains(peer netip.Addr) bool {
+func (t *Trusted) contains(peer net.Addr) bool {
 	if t == nil {
 		return false
 	}
-	if !peer.IsValid() {
+	if _, unix := peer.(*net.UnixAddr); unix {
 		return t.Unix
 	}
-	for _, p := range t.Prefixes {
-		if p.Contains(peer) {
-			return true
-		}
-	}
-	return false
+	addr := peerAddr(peer)
+	return slices.ContainsFunc(t.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -24,22 +24,26 @@ type Credentials struct {
 	Bearer      bool   // whether Authorization: Bearer is looked at
 }
 
-// presented is what a request presents.
-type presented struct {
+// A Presented is what a request presents: the zero Presented is nothing.
+type Presented struct {
 	upstream.Credential
-	malformed bool // something is there that cannot be a credential
+	Malformed bool // something is there that cannot be a credential
 }
 
-// find returns the one credential that a request presents. Of several token headers or Authorization headers the first counts. buf is
+// Find returns the one credential that a request presents. Of several token headers or Authorization headers the first counts. buf is
 // used where several cookies have to be joined. The result borrows from h and buf.
-func (c *Credentials) find(h *fasthttp.RequestHeader, buf []byte) presented {
+func (c *Credentials) Find(h *fasthttp.RequestHeader, buf []byte) Presented {
 	if c.TokenHeader != "" {
 		if value := h.Peek(c.TokenHeader); len(value) > 0 {
 			return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: value})
 		}
 	}
 	if c.Cookie != "" {
-		if value := cookieValues(h.PeekAll(fasthttp.HeaderCookie), c.Cookie, buf); len(value) > 0 {
+		value, ok := cookieValues(h.PeekAll(fasthttp.HeaderCookie), c.Cookie, buf)
+		if !ok {
+			return Presented{Malformed: true}
+		}
+		if len(value) > 0 {
 			return accept(upstream.Credential{Kind: upstream.Cookie, Name: c.Cookie, Value: value})
 		}
 	}
@@ -48,20 +52,20 @@ func (c *Credentials) find(h *fasthttp.RequestHeader, buf []byte) presented {
 			return accept(upstream.Credential{Kind: upstream.Bearer, Value: value})
 		}
 	}
-	return presented{}
+	return Presented{}
 }
 
 // accept keeps a credential that can be one: neither too long nor made of bytes that no header of a question can carry.
-func accept(c upstream.Credential) presented {
+func accept(c upstream.Credential) Presented {
 	if len(c.Value) > maxCredential {
-		return presented{malformed: true}
+		return Presented{Malformed: true}
 	}
 	for _, b := range c.Value {
 		if b <= 0x20 || b >= 0x7f {
-			return presented{malformed: true}
+			return Presented{Malformed: true}
 		}
 	}
-	return presented{Credential: c}
+	return Presented{Credential: c}
 }
 
 // bearerToken returns the token of an Authorization header. As Kratos does, it wants exactly one space after the scheme, whose case
@@ -78,47 +82,46 @@ func isBearer(scheme []byte) bool {
 	return len(scheme) == len("bearer") && strings.EqualFold(string(scheme), "bearer")
 }
 
+// maxCookies is how many different values of the session cookie one request may present. Browsers send one for each path and domain that
+// it was set for.
+const maxCookies = 8
+
 // cookieValues returns the values of the cookies called name over all Cookie header lines: nothing when there is none, the value when
 // there is one, and the different ones in order with ';' between them when there are several, since it is the service that decides
-// which of them it can read. A value that is no sequence of cookie-octets (RFC 6265 section 4.1.1) is passed over, as Kratos' own
-// parser passes it over. The result borrows from lines, or from buf if values had to be joined.
-func cookieValues(lines [][]byte, name string, buf []byte) []byte {
-	var value []byte
-	joined := false
+// which of them it can read. A value that is no sequence of cookie-octets (RFC 6265 section 4.1.1) is passed over, as the service cannot
+// read it. It reports false when there are more than maxCookies. The result borrows from lines, or from buf if values had to be joined.
+func cookieValues(lines [][]byte, name string, buf []byte) (values []byte, ok bool) {
+	n := 0
 	for _, line := range lines {
 		for len(line) > 0 {
 			var pair []byte
 			pair, line, _ = bytes.Cut(line, []byte(";"))
 			v, ok := cookieValue(pair, name)
-			switch {
-			case !ok || repeats(value, v):
-			case value == nil:
-				value = v
-			default:
-				if !joined {
-					value, joined = append(buf[:0], value...), true
-				}
-				value = append(append(value, ';'), v...)
+			if !ok || repeats(values, v) {
+				continue
 			}
-			if len(value) > maxCredential {
-				return value // too long whatever follows
+			switch n++; n {
+			case 1:
+				values = v
+				continue
+			case 2:
+				values = append(buf[:0], values...)
+			case maxCookies + 1:
+				return nil, false
 			}
+			values = append(append(values, ';'), v...)
 		}
 	}
-	return value
+	return values, true
 }
 
-// cookieValue returns the value of pair if its name is name and the value is not empty.
+// cookieValue returns the value of pair if its name is name and the value is not empty. It reads pairs as net/http does, and so Kratos:
+// blanks around the pair and the name do not count, nor do quotes around the value.
 func cookieValue(pair []byte, name string) ([]byte, bool) {
-	pair = trimBlanks(pair)
-	if len(pair) <= len(name) || string(pair[:len(name)]) != name {
+	n, value, found := bytes.Cut(trimBlanks(pair), []byte("="))
+	if !found || string(trimBlanks(n)) != name {
 		return nil, false
 	}
-	value := trimBlanks(pair[len(name):])
-	if len(value) == 0 || value[0] != '=' {
-		return nil, false
-	}
-	value = trimBlanks(value[1:])
 	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
 		value = value[1 : n-1]
 	}

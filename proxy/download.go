@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http/httputil"
@@ -12,82 +11,52 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// maxInterim is how many interim responses (RFC 9110 section 15.2) are passed over before the final one. They are not relayed.
-const maxInterim = 16
-
 // The lengths by which fasthttp names the ways of framing a body.
 const (
 	chunkedBody    = -1
 	untilCloseBody = -2
 )
 
-// readHead reads the head of the final response into h.
-func readHead(c *appConn, h *fasthttp.ResponseHeader) error {
-	for range maxInterim {
-		if err := h.Read(c.r); err != nil {
-			return err
-		}
-		switch status := h.StatusCode(); {
-		case status == fasthttp.StatusSwitchingProtocols:
-			return errors.New("application switched protocols unasked")
-		case status >= 200 && status <= 999:
-			return nil
-		case status < 100 || status > 999:
-			return fmt.Errorf("application answered with status %d", status)
-		}
-	}
-	return errors.New("application sent too many interim responses")
-}
-
-// hasBody reports whether a response has a body at all (RFC 9112 section 6.3).
-func hasBody(ctx *fasthttp.RequestCtx) bool {
-	status := ctx.Response.StatusCode()
-	return !ctx.IsHead() && status != fasthttp.StatusNoContent && status != fasthttp.StatusNotModified
-}
-
 // A download is the body of a response on its way from the application to the client. fasthttp reads it after the handler has returned,
 // and closes it. The connection goes back to the pool only if the body was read to its very end.
 type download struct {
 	app      *App
+	client   *conn
 	c        *appConn
-	up       *upload
+	up       *upload   // of the same exchange; nil if it has ended
 	chunks   io.Reader // not nil for a chunked body
 	left     int       // of a body of known length; untilCloseBody otherwise
 	reusable bool      // whether the application keeps the connection open
 	complete bool
 }
 
-// stream makes d the body of rc, of a length that only its end tells.
+// stream makes d the body of rc.
 func (d *download) stream(rc *fasthttp.RequestCtx) {
-	if d.left == chunkedBody {
+	switch {
+	case d.left >= 0:
+		rc.Response.SetBodyStream(d, d.left)
+		return
+	case d.left == chunkedBody:
 		d.chunks = httputil.NewChunkedReader(d.c.r)
-	} else {
+	default:
 		d.reusable = false
 	}
-	d.up.client.idleLimit = d.app.cfg.IdleTimeout
 	if rc.Request.Header.IsHTTP11() {
 		rc.Response.ImmediateHeaderFlush = true
 		rc.Response.SetBodyStream(d, chunkedBody)
 		return
 	}
 	// HTTP/1.0 knows no chunks: the body ends where the connection does (RFC 9112 section 6.3), which fasthttp does not offer.
-	h := &rc.Response.Header
-	h.Del(fasthttp.HeaderTransferEncoding)
-	h.SetContentLength(untilCloseBody)
-	head := bytes.Clone(h.Header())
 	rc.HijackSetNoResponse(true)
 	rc.Hijack(func(client net.Conn) {
-		defer d.Close()
-		if _, err := client.Write(head); err == nil {
+		defer func() { _ = d.Close() }()
+		h := &rc.Response.Header
+		h.Del(fasthttp.HeaderTransferEncoding)
+		h.SetContentLength(untilCloseBody)
+		if _, err := client.Write(h.Header()); err == nil {
 			_, _ = io.Copy(client, d)
 		}
 	})
-}
-
-// end ends an exchange whose response has no more to read.
-func (d *download) end() {
-	d.complete = true
-	_ = d.Close()
 }
 
 // Read reads the next piece. It returns io.EOF only at the true end of the body: one that is cut off ends in another error, so that the
@@ -147,16 +116,7 @@ func (d *download) trailers() error {
 
 // Close ends the exchange. It is called once, whether or not the body was read to its end.
 func (d *download) Close() error {
-	d.up.client.idleLimit = 0
-	finished := d.up.finished()
-	if d.complete && d.reusable && finished {
-		d.app.put(d.c)
-		return nil
-	}
-	if !finished {
-		_ = d.c.Close() // unblocks an upload that writes; stop unblocks one that reads
-		d.up.stop()
-	}
-	d.app.drop(d.c)
+	d.app.end(d.c, d.up, d.complete && d.reusable)
+	d.client.limitIdle(0)
 	return nil
 }

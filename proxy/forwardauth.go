@@ -13,7 +13,7 @@ func (r *request) forwardAuth() {
 	h := &r.ctx.Response.Header
 	if r.ctx.Request.Header.ConnectionUpgrade() {
 		// The proxy passes a WebSocket handshake on. Nothing is upgraded here, and some wait for the connection to end.
-		r.ctx.SetConnectionClose()
+		r.last = true
 	}
 	if d.Verdict != policy.Allowed {
 		r.refuse(d)
@@ -29,7 +29,7 @@ func (r *request) forwardAuth() {
 	if r.cfg.Explain {
 		r.explain()
 		if d.Session != nil {
-			h.Set("X-Gatehouse-Cache", d.Source.String())
+			h.Set(cacheHeader, d.Source.String())
 		}
 	}
 }
@@ -42,14 +42,14 @@ var (
 // judgeForwarded decides on the request that a trusted peer describes.
 func (r *request) judgeForwarded() policy.Decision {
 	if !r.conn.trusted {
-		if ok, missed := r.warn.allow(); ok {
+		if ok, missed := r.untrusted.allow(); ok {
 			r.cfg.Logger.Warn("forward-auth was asked by a peer that is not in trusted_proxies", "peer", r.ctx.RemoteAddr().String(), "not_logged", missed)
 		}
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.UntrustedPeer}
 	}
 	target, bad := forwardedTarget(&r.ctx.Request.Header, r.scratch)
 	if bad != "" {
-		if ok, missed := r.warn.allow(); ok {
+		if ok, missed := r.untold.allow(); ok {
 			r.cfg.Logger.Warn("forward-auth was asked about a request that cannot be told: the header must be there once, with one value",
 				"header", bad, "peer", r.ctx.RemoteAddr().String(), "not_logged", missed)
 		}

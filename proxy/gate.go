@@ -38,7 +38,7 @@ func (g *Gate) Policy() *policy.Policy { return g.policy.Load() }
 
 // Decide judges one request. It asks about a credential only where the route wants to know, and only when there is one. A hit
 // allocates nothing.
-func (g *Gate) Decide(ctx context.Context, t Target, c presented) policy.Decision {
+func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decision {
 	p := g.policy.Load()
 	route := p.Route(t.Host, t.Path, t.Method)
 	if route == nil {
@@ -60,11 +60,12 @@ func (g *Gate) Decide(ctx context.Context, t Target, c presented) policy.Decisio
 	return d
 }
 
-// identify finds the session that c stands for, as it was no longer than within ago, and decides as if the route required nothing more of it.
-func (g *Gate) identify(ctx context.Context, c presented, within time.Duration, d *policy.Decision) {
+// identify finds the session that c stands for, as it was no longer than within ago, and decides as if the route required nothing more
+// of it.
+func (g *Gate) identify(ctx context.Context, c Presented, within time.Duration, d *policy.Decision) {
 	var reason policy.Reason
 	switch {
-	case c.malformed:
+	case c.Malformed:
 		reason = policy.MalformedCredential
 	case c.Kind == upstream.NoCredential:
 		reason = policy.NoCredential
@@ -98,7 +99,7 @@ func (g *Gate) identify(ctx context.Context, c presented, within time.Duration, 
 
 // require takes the permission back if the session does not meet what the route requires. A remembered session may have been raised
 // to a higher level since, so the service is asked again before anybody is turned away.
-func (g *Gate) require(ctx context.Context, c presented, d *policy.Decision) {
+func (g *Gate) require(ctx context.Context, c Presented, d *policy.Decision) {
 	if meets(d) {
 		return
 	}

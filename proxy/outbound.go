@@ -11,15 +11,19 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
-// maxFields is the greatest number of header lines of a request. fasthttp bounds their size but not their number.
+// maxFields is the greatest number of header lines of a request, and of lines after a chunked response. fasthttp bounds their size but
+// not their number.
 const maxFields = 128
 
 // errHeaders says that a request has a header that cannot be passed on. What exactly is wrong is not told to whoever sent it.
 var errHeaders = errors.New("request has a header that cannot be passed on")
 
-// A strip knows which header lines of a client never reach the application. Names are compared folded, because CGI, WSGI and PHP
-// servers read X_User_Id, X.User.Id and X-User-Id as the same variable (CVE-2025-64484, CVE-2026-39858, CVE-2026-88011).
-type strip struct{ names map[string]struct{} }
+// A strip knows which header lines of a client never reach the application under one policy. Names are compared folded, because CGI, WSGI
+// and PHP servers read X_User_Id, X.User.Id and X-User-Id as the same variable (CVE-2025-64484, CVE-2026-39858, CVE-2026-88011).
+type strip struct {
+	policy *policy.Policy
+	names  map[string]struct{}
+}
 
 // never lists what a client may not send to an application through any gateway: hop-by-hop fields (RFC 9110 section 7.6.1) and framing,
 // which belong to one connection; what only a gateway may say of a client; and what makes an application see another path or method
@@ -36,23 +40,27 @@ var never = []string{
 // neverBelow lists beginnings of folded names that are stripped whatever follows.
 var neverBelow = []string{"x-forwarded-", "x-gatehouse-", "x-envoy-"}
 
-// newStrip returns a strip for never and the names given.
-func newStrip(names ...string) strip {
-	s := strip{names: make(map[string]struct{}, len(never)+len(names))}
-	for _, list := range [][]string{never, names} {
-		for _, name := range list {
-			var buf [maxFolded]byte
-			s.names[string(fold(buf[:0], []byte(name)))] = struct{}{}
-		}
+// newStrip returns the strip of a policy. tokenHeader may be empty.
+func newStrip(p *policy.Policy, tokenHeader string) *strip {
+	s := &strip{policy: p, names: make(map[string]struct{}, len(never)+len(p.Headers())+1)}
+	add := func(name string) { s.names[string(fold(make([]byte, 0, maxFolded), []byte(name)))] = struct{}{} }
+	for _, name := range never {
+		add(name)
+	}
+	for _, h := range p.Headers() {
+		add(h.Name)
+	}
+	if tokenHeader != "" {
+		add(tokenHeader)
 	}
 	return s
 }
 
-// maxFolded is how much of a name is folded: longer names than the longest protected one need no exact answer.
+// maxFolded is how much of a name is folded. Longer names that begin alike are taken for the same.
 const maxFolded = 128
 
 // has reports whether a header line of this name is stripped.
-func (s strip) has(name []byte) bool {
+func (s *strip) has(name []byte) bool {
 	var buf [maxFolded]byte
 	folded := fold(buf[:0], name)
 	if _, ok := s.names[string(folded)]; ok {
@@ -90,16 +98,18 @@ func fold(dst, name []byte) []byte {
 type outbound struct {
 	header      *fasthttp.RequestHeader // the client's
 	target      Target
-	strip       strip
+	strip       *strip
 	credentials *Credentials
 	fields      []policy.Field // the identity; empty values are left out
-	source      string         // X-Gatehouse-Cache; empty to leave it out
+	source      string         // of the identity; empty to leave it out
 	peer        netip.Addr
 	trusted     bool // whether the peer's forwarding headers are believed
 	tls         bool
+	connection  [][]byte // the client's Connection lines
 }
 
-// appendHead appends the head of the request to dst. It fails when a line of the client's cannot be passed on.
+// appendHead appends the head of the request to dst, up to the lines that frame its body. It fails when the client's head cannot be
+// passed on.
 func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	dst = append(dst, o.target.Method...)
 	dst = append(dst, ' ')
@@ -107,16 +117,12 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, o.header.Host()...)
 	dst = append(dst, "\r\n"...)
-
-	listed := o.header.PeekAll(fasthttp.HeaderConnection) // valid until the next PeekAll, so none comes before the loop has ended
-	count := 0
 	for name, value := range o.header.AllInOrder() {
-		if count++; count > maxFields || !isToken(name) || !isValue(value) {
+		if !isToken(name) {
 			return nil, errHeaders
 		}
 		switch {
-		case o.strip.has(name) || listedIn(listed, name):
-		case o.credentials.TokenHeader != "" && string(name) == o.credentials.TokenHeader:
+		case o.strip.has(name) || listedIn(o.connection, name):
 		case string(name) == fasthttp.HeaderCookie:
 			dst = o.appendCookie(dst, value)
 		case string(name) == fasthttp.HeaderAuthorization && o.credentials.Bearer && hasBearer(value):
@@ -131,10 +137,53 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 		}
 	}
 	if o.source != "" {
-		dst = append(dst, "X-Gatehouse-Cache: "...)
+		dst = append(dst, cacheHeader+": "...)
 		dst = append(append(dst, o.source...), "\r\n"...)
 	}
 	return dst, nil
+}
+
+// inspectHead looks at the lines of a request's head as they came, and appends its Connection lines to connection, which fasthttp does not
+// give out when one of them is "close". It fails when two servers could read the head differently, although fasthttp reads it one way:
+// lines that are folded or do not end in CRLF (RFC 9112 sections 2.2 and 5.2), and any Transfer-Encoding but chunked, or beside a
+// Content-Length (section 6.1). It fails too when there are too many lines.
+func inspectHead(h *fasthttp.RequestHeader, connection [][]byte) ([][]byte, error) {
+	encoded, measured := false, false
+	count := 0
+	for rest := h.RawHeaders(); len(rest) > 0; {
+		line, next, _ := bytes.Cut(rest, []byte("\n"))
+		rest = next
+		if len(line) == 0 || line[len(line)-1] != '\r' || line[0] == ' ' || line[0] == '\t' {
+			return nil, errHeaders
+		}
+		if count++; count > maxFields+1 { // and the blank line
+			return nil, errHeaders
+		}
+		switch line[0] | 0x20 {
+		case 'c':
+			if value, ok := fieldValue(line, "connection:"); ok {
+				connection = append(connection, value)
+			} else if _, ok := fieldValue(line, "content-length:"); ok {
+				measured = true
+			}
+		case 't':
+			if _, ok := fieldValue(line, "transfer-encoding:"); ok {
+				encoded = true
+			}
+		}
+	}
+	if chunked := h.ContentLength() == chunkedBody; encoded != chunked || encoded && measured {
+		return nil, errHeaders
+	}
+	return connection, nil
+}
+
+// fieldValue returns the value of a header line if it begins with name and a colon, in whatever case.
+func fieldValue(line []byte, name string) ([]byte, bool) {
+	if len(line) < len(name) || !strings.EqualFold(string(line[:len(name)]), name) {
+		return nil, false
+	}
+	return bytes.TrimSpace(line[len(name):]), true
 }
 
 // appendCookie appends a Cookie line without the session cookie: the application needs the identity, not the key to it.
@@ -153,38 +202,53 @@ func (o *outbound) appendCookie(dst, line []byte) []byte {
 
 // appendForwarded appends what the gateway says of the client. What a trusted peer says is passed on if it can be read.
 func (o *outbound) appendForwarded(dst []byte) []byte {
-	var chain, host, proto []byte
-	proto = []byte("http")
+	host, proto := o.header.Host(), []byte("http")
 	if o.tls {
 		proto = []byte("https")
 	}
-	host = o.header.Host()
+	line := len(dst)
+	dst = append(dst, "X-Forwarded-For: "...)
+	start := len(dst)
 	if o.trusted {
-		if v := o.header.Peek(fasthttp.HeaderXForwardedFor); validChain(v) {
-			chain = v
-		}
-		if v := o.header.Peek(fasthttp.HeaderXForwardedProto); string(v) == "http" || string(v) == "https" {
+		dst = appendChain(dst, o.header.PeekAll(fasthttp.HeaderXForwardedFor))
+		if v, ok := single(o.header, fasthttp.HeaderXForwardedProto); ok && (string(v) == "http" || string(v) == "https") {
 			proto = v
 		}
-		if v := o.header.Peek(fasthttp.HeaderXForwardedHost); len(v) > 0 {
+		if v, ok := single(o.header, fasthttp.HeaderXForwardedHost); ok {
 			if _, ok := canonicalHost(v, nil); ok {
 				host = v
 			}
 		}
 	}
-	if o.peer.IsValid() || len(chain) > 0 {
-		dst = append(dst, "X-Forwarded-For: "...)
-		dst = append(dst, chain...)
-		if o.peer.IsValid() {
-			if len(chain) > 0 {
-				dst = append(dst, ", "...)
-			}
-			dst = o.peer.AppendTo(dst)
+	if o.peer.IsValid() {
+		if len(dst) > start {
+			dst = append(dst, ", "...)
 		}
+		dst = o.peer.AppendTo(dst)
+	}
+	if len(dst) > start {
 		dst = append(dst, "\r\n"...)
+	} else {
+		dst = dst[:line]
 	}
 	dst = appendField(dst, []byte(fasthttp.HeaderXForwardedHost), host)
 	return appendField(dst, []byte(fasthttp.HeaderXForwardedProto), proto)
+}
+
+// appendChain appends the addresses of all X-Forwarded-For lines, of which some proxies add one of their own. It appends nothing unless
+// all of them are addresses.
+func appendChain(dst []byte, lines [][]byte) []byte {
+	start := len(dst)
+	for _, line := range lines {
+		if !validChain(line) {
+			return dst[:start]
+		}
+		if len(dst) > start {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, line...)
+	}
+	return dst
 }
 
 func appendField(dst, name, value []byte) []byte {
@@ -200,8 +264,8 @@ func hasBearer(value []byte) bool {
 	return isBearer(scheme)
 }
 
-// listedIn reports whether a Connection line names the field, which makes it hop-by-hop (RFC 9110 section 7.6.1). The lines that frame
-// or identify are not the client's to remove: they are stripped or written by the gateway in any case.
+// listedIn reports whether a Connection line names the field, which makes it hop-by-hop (RFC 9110 section 7.6.1). Cookie and the like may
+// be named too: what a client does not want to be passed on is not. What the gateway writes is not the client's to remove.
 func listedIn(lines [][]byte, name []byte) bool {
 	for _, line := range lines {
 		for len(line) > 0 {
@@ -238,16 +302,6 @@ func isToken(b []byte) bool {
 		}
 	}
 	return len(b) > 0
-}
-
-// isValue reports whether b can stand on one line as a field value (RFC 9110 section 5.5).
-func isValue(b []byte) bool {
-	for _, c := range b {
-		if c < 0x20 && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 var tokenBytes = func() (t [128]bool) {

@@ -11,12 +11,19 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
+// The headers in which the gateway explains itself.
+const (
+	reasonHeader = "X-Gatehouse-Reason"
+	cacheHeader  = "X-Gatehouse-Cache"
+)
+
 // retryAfter is what clients are told to wait, in seconds, when the session service or the application gives no answer.
 const retryAfter = "2"
 
 // refuse answers a request that may not pass. It is the only way in which a decision becomes a refusal.
 func (r *request) refuse(d policy.Decision) {
 	r.decision = d
+	r.last = r.last || d.Verdict == policy.Malformed // who knows where the next request begins
 	r.explainOutage()
 	r.renew(d.Renewed)
 	if refusal, ok := errors.AsType[*upstream.Refusal](d.Err); ok && d.Verdict == policy.Refused {
@@ -84,7 +91,7 @@ func (r *request) passOn(refusal *upstream.Refusal) {
 // explain says why the decision is what it is, if the operator wants it said.
 func (r *request) explain() {
 	if r.cfg.Explain && r.decision.Reason != "" {
-		r.ctx.Response.Header.Set("X-Gatehouse-Reason", string(r.decision.Reason))
+		r.ctx.Response.Header.Set(reasonHeader, string(r.decision.Reason))
 	}
 }
 
@@ -93,7 +100,7 @@ func (r *request) explainOutage() {
 	if r.decision.Verdict != policy.Unavailable {
 		return
 	}
-	if ok, missed := r.warn.allow(); ok {
+	if ok, missed := r.unjudged.allow(); ok {
 		r.cfg.Logger.Warn("request could not be judged", "reason", string(r.decision.Reason), "error", r.decision.Err, "not_logged", missed)
 	}
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"log/slog"
-	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-// A request is one request on its way through a Server. It lives on the stack of its handler.
+// A request is one request on its way through a Server. It belongs to its handler, and is used again for another one.
 type request struct {
 	*Server
 	ctx     *fasthttp.RequestCtx
@@ -24,32 +23,38 @@ type request struct {
 	face    Face
 	began   time.Time
 	decided time.Duration // what the gateway itself took
+	last    bool          // the connection ends with the response
 
 	path       []byte // canonical; empty if there is no such thing
 	target     Target
-	credential presented
+	credential Presented
 	decision   policy.Decision
+	connection [][]byte // the lines of that name
 }
 
-// scratch is memory that a request borrows while it is handled.
+// scratch is memory that a request has for what it finds out.
 type scratch struct {
 	path, other, host [256]byte
 	cookies           [1024]byte
+	connection        [4][]byte
 	head              []byte
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var requests = sync.Pool{New: func() any { return &request{scratch: new(scratch)} }}
 
-func (s *Server) newRequest(ctx *fasthttp.RequestCtx) request {
-	r := request{Server: s, ctx: ctx, conn: connOf(ctx), scratch: scratches.Get().(*scratch), began: time.Now()}
+func (s *Server) newRequest(ctx *fasthttp.RequestCtx) *request {
+	r := requests.Get().(*request)
+	r.Server, r.ctx, r.conn, r.began = s, ctx, connOf(ctx), time.Now()
 	if path, err := canonicalPath(ctx.Request.Header.RequestURI(), r.scratch.path[:0]); err == nil {
 		r.path = path
 	}
 	r.face = s.face(r.path)
+	r.conn.unread.Store(hasRequestBody(&ctx.Request.Header))
 	return r
 }
 
-// finish tells the observer and the access log how it went. failure is what a panic left, which fasthttp would let end the process.
+// finish tells the observer and the access log how it went. It is the last that is done with r. failure is what a panic left, which
+// fasthttp would let end the process.
 func (r *request) finish(failure any) {
 	if failure != nil {
 		r.cfg.Logger.Error("panic while serving a request: nothing was let through", "face", r.face.String(), "panic", failure,
@@ -57,6 +62,9 @@ func (r *request) finish(failure any) {
 		r.ctx.Response.Reset()
 		r.decision = policy.Decision{Verdict: policy.Unavailable, Reason: policy.InternalError}
 		r.answer(fasthttp.StatusInternalServerError)
+		r.last = true
+	}
+	if r.last || r.conn.unread.Load() {
 		r.ctx.SetConnectionClose()
 	}
 	total := time.Since(r.began)
@@ -68,11 +76,12 @@ func (r *request) finish(failure any) {
 	if r.cfg.AccessLog {
 		r.log(total)
 	}
-	scratches.Put(r.scratch)
+	*r = request{scratch: r.scratch}
+	requests.Put(r)
 }
 
-// knownMethod reports whether a method is one of those that are served. Everything else is refused, so that a rule by method cannot be walked around, and TRACE would
-// show the client what the application is told.
+// knownMethod reports whether a method is one of those that are served. Everything else is refused, so that a rule by method cannot be
+// walked around, and since TRACE would show the client what the application is told.
 func knownMethod(m []byte) bool {
 	switch string(m) {
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
@@ -82,12 +91,10 @@ func knownMethod(m []byte) bool {
 	}
 }
 
-// judge decides on the request by its own request line.
+// judge decides on the request by its own request line. It looks at the rest of its head if the request may pass.
 func (r *request) judge() policy.Decision {
 	h := &r.ctx.Request.Header
-	switch version := string(h.Protocol()); {
-	case version != "HTTP/1.1" && version != "HTTP/1.0":
-		return malformed(policy.UnsupportedVersion)
+	switch {
 	case !knownMethod(h.Method()):
 		return malformed(policy.UnsupportedMethod)
 	case len(r.path) == 0:
@@ -98,12 +105,20 @@ func (r *request) judge() policy.Decision {
 		return malformed(policy.MalformedTarget)
 	}
 	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: h.RequestURI()}
-	return r.decide()
+	d := r.decide()
+	if d.Verdict == policy.Allowed {
+		var err error
+		if r.connection, err = inspectHead(h, r.scratch.connection[:0]); err != nil {
+			return malformed(policy.MalformedHeaders)
+		}
+		r.last = listedIn(r.connection, []byte("close"))
+	}
+	return d
 }
 
 // decide decides on r.target.
 func (r *request) decide() policy.Decision {
-	r.credential = r.cfg.Credentials.find(&r.ctx.Request.Header, r.scratch.cookies[:0])
+	r.credential = r.cfg.Credentials.Find(&r.ctx.Request.Header, r.scratch.cookies[:0])
 	return r.cfg.Gate.Decide(r.base, r.target, r.credential)
 }
 
@@ -111,44 +126,41 @@ func malformed(reason policy.Reason) policy.Decision {
 	return policy.Decision{Verdict: policy.Malformed, Reason: reason}
 }
 
-// proxy passes the request on to the application, if it may pass.
+// proxy judges the request, unless expect has done so, and passes it on if it may pass.
 func (r *request) proxy() {
-	var d policy.Decision
-	if judged := r.conn.judged; judged != nil {
-		r.conn.judged = nil
-		d = *judged
-		r.target = Target{Method: r.ctx.Method(), Path: r.path, Raw: r.ctx.Request.Header.RequestURI()}
-	} else {
-		d = r.judge()
+	if r.decided == 0 {
+		r.decision = r.judge()
+		r.decided = time.Since(r.began)
 	}
-	r.decided = time.Since(r.began)
-	if d.Verdict != policy.Allowed {
-		r.refuse(d)
+	if r.decision.Verdict != policy.Allowed {
+		r.refuse(r.decision)
 		return
 	}
-	r.decision = d
 	if r.cfg.App == nil {
 		r.decision.Verdict, r.decision.Reason = policy.Denied, policy.NoApplication
 		r.answer(fasthttp.StatusNotFound)
 		return
 	}
-	out := outbound{
-		header: &r.ctx.Request.Header, target: r.target, strip: *r.strip.Load(), credentials: &r.cfg.Credentials,
-		peer: r.conn.peer, trusted: r.conn.trusted, tls: r.ctx.IsTLS(),
-	}
-	if d.Session != nil {
-		out.fields = d.View.Fields
-	}
-	if r.cfg.Explain && d.Session != nil {
-		out.source = d.Source.String()
-	}
-	head, err := out.appendHead(r.scratch.head[:0])
+	head, err := r.appendHead(r.scratch.head[:0])
 	if err != nil {
 		r.refuse(malformed(policy.MalformedHeaders))
 		return
 	}
 	r.scratch.head = head
 	r.forward(head)
+}
+
+// appendHead appends the head of the request to the application.
+func (r *request) appendHead(dst []byte) ([]byte, error) {
+	d := &r.decision
+	out := outbound{
+		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
+		fields: d.View.Fields, peer: r.conn.peer, trusted: r.conn.trusted, tls: r.ctx.IsTLS(), connection: r.connection,
+	}
+	if r.cfg.Explain && d.Session != nil {
+		out.source = d.Source.String()
+	}
+	return out.appendHead(dst)
 }
 
 // forward sends the request to the application.
@@ -160,18 +172,15 @@ func (r *request) forward(head []byte) {
 		r.renew(r.decision.Renewed)
 		return
 	}
-	r.conn.idleLimit = 0
+	r.conn.limitIdle(0)
 	r.ctx.Response.Reset()
-	if r.ctx.Request.IsBodyStream() {
-		r.ctx.SetConnectionClose() // where the next request begins is not known
-	}
 	if errors.Is(err, errAborted) {
 		r.decision.Verdict, r.decision.Reason = policy.Malformed, policy.AbortedBody
 		r.answer(fasthttp.StatusBadRequest)
 		return
 	}
 	r.cfg.Observer.AppAnswered(0, time.Since(began))
-	if ok, missed := r.warn.allow(); ok {
+	if ok, missed := r.silentApp.allow(); ok {
 		r.cfg.Logger.Warn("application did not answer", "error", err, "not_logged", missed)
 	}
 	r.answer(appStatus(err))
@@ -182,7 +191,7 @@ func appStatus(err error) int {
 	if errors.Is(err, errBusy) {
 		return fasthttp.StatusServiceUnavailable
 	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+	if isTimeout(err) {
 		return fasthttp.StatusGatewayTimeout
 	}
 	return fasthttp.StatusBadGateway

@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -84,7 +86,12 @@ type Server struct {
 	strip atomic.Pointer[strip]
 	base  context.Context // of everything that waits for others
 	end   context.CancelFunc
-	warn  throttle
+
+	silentApp, unjudged, untrusted, untold throttle // for one message each
+
+	mu        sync.Mutex
+	listeners []*listener
+	down      bool
 }
 
 // Limits of the data plane. They are the same for every face.
@@ -125,22 +132,39 @@ func NewServer(cfg Config) *Server {
 
 // SetPolicy replaces the policy by which requests are judged and applications are told.
 func (s *Server) SetPolicy(p *policy.Policy) {
-	names := make([]string, 0, len(p.Headers())+1)
-	for _, h := range p.Headers() {
-		names = append(names, h.Name)
-	}
-	st := newStrip(append(names, s.cfg.Credentials.TokenHeader)...)
-	s.strip.Store(&st)
+	s.strip.Store(newStrip(p, s.cfg.Credentials.TokenHeader))
 	s.cfg.Gate.SetPolicy(p)
 }
 
-// Serve serves the connections that ln accepts until Shutdown is called, and then returns nil.
-func (s *Server) Serve(ln net.Listener) error {
-	return s.http.Serve(&listener{Listener: ln, trusted: s.cfg.Trusted})
+// stripFor returns what is stripped from a request that was judged by p. That may not be the policy in force any more.
+func (s *Server) stripFor(p *policy.Policy) *strip {
+	if current := s.strip.Load(); current.policy == p {
+		return current
+	}
+	return newStrip(p, s.cfg.Credentials.TokenHeader)
 }
 
-// Shutdown stops accepting, and waits until all requests have ended or ctx has.
+// Serve serves the connections that ln accepts until Shutdown is called, and then returns nil. It closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	l := newListener(ln, s.cfg.Trusted)
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	down := s.down
+	s.mu.Unlock()
+	if down {
+		return l.Close()
+	}
+	return s.http.Serve(l)
+}
+
+// Shutdown stops accepting, also for a Serve that is yet to come, and waits until all requests have ended or ctx has.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.down = true
+	for _, l := range s.listeners { // fasthttp does not know one before it serves it
+		_ = l.Close()
+	}
+	s.mu.Unlock()
 	err := s.http.ShutdownWithContext(ctx)
 	s.end()
 	return err
@@ -151,38 +175,51 @@ func (s *Server) Connections() int { return int(s.http.GetOpenConnectionsCount()
 
 // handle serves one request by the face that its path names.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	r := s.newRequest(ctx)
+	r, judged := ctx.UserValue(judgedKey{}).(*request)
+	if !judged {
+		r = s.newRequest(ctx)
+	}
 	s.cfg.Observer.Began(r.face)
 	defer func() { r.finish(recover()) }()
-	switch r.face {
-	case ForwardAuthFace:
+	switch {
+	case !knownVersion(ctx.Request.Header.Protocol()):
+		r.refuse(malformed(policy.UnsupportedVersion))
+	case r.face == ForwardAuthFace:
 		r.forwardAuth()
-	case WhoamiFace:
+	case r.face == WhoamiFace:
 		r.whoami()
 	default:
 		r.proxy()
 	}
 }
 
+// judgedKey is under which a request keeps what expect has found out about it.
+type judgedKey struct{}
+
 // expect judges a request that waits for 100 Continue before it sends its body, so that nobody is asked for a body who may not send one.
-// It returns the status to answer with.
+// It returns the status to answer with. headReceived leaves only requests to the proxy face to it.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
 	r := s.newRequest(ctx)
 	defer func() {
-		if failure := recover(); failure != nil || status != fasthttp.StatusContinue {
+		if failure := recover(); failure != nil || r.decision.Verdict != policy.Allowed {
 			s.cfg.Observer.Began(r.face)
 			r.finish(failure)
 			status = ctx.Response.StatusCode()
 		}
 	}()
-	d := r.judge()
-	if d.Verdict == policy.Allowed {
-		r.conn.judged = &d // handle goes on from here
-		scratches.Put(r.scratch)
-		return fasthttp.StatusContinue
+	r.decision = r.judge()
+	r.decided = time.Since(r.began)
+	if r.decision.Verdict != policy.Allowed {
+		r.refuse(r.decision)
+		return 0 // set above
 	}
-	r.refuse(d)
-	return 0
+	ctx.SetUserValue(judgedKey{}, r) // handle goes on from here
+	return fasthttp.StatusContinue
+}
+
+// knownVersion reports whether a request is of a version of HTTP that is spoken here.
+func knownVersion(protocol []byte) bool {
+	return string(protocol) == "HTTP/1.1" || string(protocol) == "HTTP/1.0"
 }
 
 // face returns the face that a path belongs to. It is given in its canonical form, so that no spelling of one of Gatehouse's own paths
@@ -200,19 +237,41 @@ func (s *Server) face(path []byte) Face {
 	}
 }
 
-// headReceived keeps the faces that take no body from reading one. Front proxies send the Content-Length of the request that they ask
-// about without its body, for which the gateway would wait.
+// headReceived sees the head of a request before its body is waited for.
 func (s *Server) headReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if length := h.ContentLength(); length == 0 || length == untilCloseBody {
+	expectation := h.Peek(fasthttp.HeaderExpect)
+	if len(expectation) == 0 && !hasRequestBody(h) {
 		return fasthttp.RequestConfig{}
 	}
-	if path, err := canonicalPath(h.RequestURI(), nil); err == nil && s.face(path) != ProxyFace {
-		h.Del(fasthttp.HeaderTransferEncoding)
-		h.SetContentLength(0)
-		h.Del(fasthttp.HeaderExpect)
-		h.SetConnectionClose() // what follows may be the body after all: it must not be read as a request
+	wanted := hasRequestBody(h) && s.takesBody(h)
+	// Of the expectations, fasthttp knows this one in one spelling, and would answer HTTP/1.0 too (RFC 9110 section 10.1.1).
+	waits := h.IsHTTP11() && bytes.EqualFold(expectation, []byte("100-continue"))
+	h.Del(fasthttp.HeaderExpect)
+	switch {
+	case wanted && waits:
+		h.Set(fasthttp.HeaderExpect, "100-continue")
+	case !wanted && hasRequestBody(h):
+		// fasthttp waits for the beginning of a body whose length it knows, which may never come. It does not wait for a chunked one.
+		h.SetContentLength(chunkedBody)
 	}
 	return fasthttp.RequestConfig{}
+}
+
+// takesBody reports whether anybody will want the body of a request. Front proxies send the Content-Length of the request that they ask
+// about without its body; and who presents no credential where one is needed is not listened to for longer than that.
+func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
+	path, err := canonicalPath(h.RequestURI(), nil)
+	if err != nil || s.face(path) != ProxyFace {
+		return false
+	}
+	host, ok := canonicalHost(h.Host(), nil)
+	if !ok {
+		return false
+	}
+	if c := s.cfg.Credentials.Find(h, nil); c.Kind != upstream.NoCredential {
+		return true // whose it is remains to be seen
+	}
+	return s.cfg.Gate.Decide(s.base, Target{Method: h.Method(), Host: host, Path: path}, Presented{}).Verdict == policy.Allowed
 }
 
 // refuseBroken answers what could not be read as a request. The connection is closed after it.
@@ -227,6 +286,7 @@ func refuseBroken(ctx *fasthttp.RequestCtx, err error) {
 	ctx.SetStatusCode(status)
 	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	ctx.SetConnectionClose()
+	connOf(ctx).unread.Store(true)
 }
 
 // silent is the logger of fasthttp, whose messages may quote requests, and so credentials. What an operator must know is logged by us.

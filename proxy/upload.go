@@ -3,76 +3,108 @@ package proxy
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
 )
 
-// errAborted says that the client ended the connection in the middle of a body. The application must see an aborted request, never a
-// complete one that is too short.
-var errAborted = errors.New("client aborted the request body")
+// errAborted says that the body of a request ended before its end, or was not framed as announced. The application must see an aborted
+// request or none, never a complete one that is too short.
+var errAborted = errors.New("client did not send the whole request body")
 
-// smallBody is the length up to which a body is sent before the response is looked at. A longer one is sent while the response is
-// awaited, so that an early answer reaches the client.
+// smallBody is the length up to which a body is read before a connection to the application is taken, so that a slow client holds none.
+// A longer one is sent while the response is awaited, so that an early answer reaches the client.
 const smallBody = 16 << 10
 
-// An upload passes the body of a request on. Its fields are borrowed from the request, so that it must have ended before the handling of
-// the request does.
-type upload struct {
-	client   *conn
-	response *fasthttp.ResponseHeader // of the same request
-	body     io.Reader                // nil when there is none
-	length   int                      // -1 for chunked
-	done     chan struct{}            // nil unless the body is sent in the background
-	err      error                    // set once done is closed
-}
-
-// newUpload returns the upload of a request, which is without a body if the request has none.
-func newUpload(ctx *fasthttp.RequestCtx, client *conn) *upload {
-	u := &upload{client: client, response: &ctx.Response.Header, length: ctx.Request.Header.ContentLength()}
-	if stream := ctx.RequestBodyStream(); stream != nil && u.length != 0 {
-		u.body = stream
-	}
-	return u
-}
-
-// appendFraming appends the header line that frames the body, if one is needed.
-func (u *upload) appendFraming(dst []byte, h *fasthttp.RequestHeader) []byte {
+// appendBody appends to a head what frames the body of the request and, if it is small, the body itself. If it is not small, appendBody
+// returns the upload that is to send it, and else nil.
+func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, idle time.Duration) ([]byte, *upload, error) {
+	length, body := rc.Request.Header.ContentLength(), rc.RequestBodyStream()
 	switch {
-	case u.body != nil && u.length < 0:
-		return append(dst, "Transfer-Encoding: chunked\r\n"...)
-	case u.body != nil:
-		dst = append(dst, "Content-Length: "...)
-		return append(strconv.AppendInt(dst, int64(u.length), 10), "\r\n"...)
-	case u.length == 0 && !h.IsGet() && !h.IsHead():
-		return append(dst, "Content-Length: 0\r\n"...)
+	case !hasRequestBody(&rc.Request.Header):
+		if rc.IsPost() || rc.IsPut() || rc.IsPatch() { // RFC 9110 section 8.6
+			message = append(message, "Content-Length: 0\r\n"...)
+		}
+		return append(message, "\r\n"...), nil, nil
+	case length == chunkedBody:
+		message = append(message, "Transfer-Encoding: chunked\r\n\r\n"...)
 	default:
-		return dst
+		message = strconv.AppendInt(append(message, "Content-Length: "...), int64(length), 10)
+		message = append(message, "\r\n\r\n"...)
 	}
+	client.limitIdle(idle)
+	if length < 0 || length > smallBody {
+		return message, &upload{client: client, body: body, left: length, idle: idle}, nil
+	}
+	start := len(message)
+	message = slices.Grow(message, length)[:start+length]
+	if _, err := io.ReadFull(body, message[start:]); err != nil {
+		return message, nil, errAborted
+	}
+	client.unread.Store(false)
+	return message, nil, nil
 }
 
-// small reports whether the body is sent at once.
-func (u *upload) small() bool { return u.body == nil || u.length >= 0 && u.length <= smallBody }
+// hasRequestBody reports whether a request announces a body.
+func hasRequestBody(h *fasthttp.RequestHeader) bool {
+	length := h.ContentLength()
+	return length > 0 || length == chunkedBody
+}
 
-// start sends the body in the background. It gives the application headTimeout to answer once the body has been sent, and closes the
-// connection to it if the body ends too early.
+// An upload passes the body of a request on while the response is awaited. It borrows the body from the request, so that it must have
+// ended before the handling of the request does. The nil upload has nothing to send and has ended.
+type upload struct {
+	client *conn
+	body   io.Reader
+	left   int           // chunkedBody if only its end tells
+	idle   time.Duration // for one write
+	read   atomic.Bool   // the body has been read to its end, though it may not have been sent yet
+	done   chan struct{} // closed when the upload has ended; err is set before
+	err    error
+
+	mu       sync.Mutex
+	answered bool
+}
+
+// start begins to send the body by c. If the body ends too early, or the application does not take it, the connection to the application
+// is closed. Otherwise the application has headTimeout to answer from then on; an application that wants no more of the body may have
+// answered already.
 func (u *upload) start(c *appConn, headTimeout time.Duration) {
 	u.done = make(chan struct{})
 	go func() {
 		defer close(u.done)
-		if u.err = u.send(c); u.err != nil {
+		u.err = u.send(c)
+		if errors.Is(u.err, errAborted) || isTimeout(u.err) {
 			_ = c.Close()
 			return
 		}
-		_ = c.SetReadDeadline(time.Now().Add(headTimeout))
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if !u.answered {
+			_ = c.SetReadDeadline(time.Now().Add(headTimeout))
+		}
 	}()
 }
 
-// finished reports whether nothing of the body is left to send.
+// answer says that the head of the response is there, so that the time in which to read it is no more the upload's to set.
+func (u *upload) answer() {
+	if u != nil {
+		u.mu.Lock()
+		u.answered = true
+		u.mu.Unlock()
+	}
+}
+
+// taken reports whether the whole body has been read from the client.
+func (u *upload) taken() bool { return u == nil || u.read.Load() }
+
+// finished reports whether the whole body has been sent.
 func (u *upload) finished() bool {
-	if u.done == nil {
+	if u == nil {
 		return true
 	}
 	select {
@@ -83,63 +115,82 @@ func (u *upload) finished() bool {
 	}
 }
 
-// stop ends the upload, if need be in the middle, and returns when nothing of the request is in use any more.
-func (u *upload) stop() {
-	if u.done == nil {
-		return
+// stop ends the upload by c, if need be in the middle, and returns why it ended: nil if the whole body was sent.
+func (u *upload) stop(c *appConn) error {
+	if u == nil {
+		return nil
 	}
 	select {
 	case <-u.done:
-		return
 	default:
+		_ = c.Close() // ends a write
+		if !u.taken() {
+			u.client.interrupt()
+		}
+		<-u.done
 	}
-	u.client.interrupt()
-	<-u.done
+	return u.err
 }
+
+// Room for the framing of a chunk around its data.
+const (
+	chunkHead = 8 // the size in hexadecimal, and CRLF
+	chunkTail = 2 // CRLF
+)
+
+type uploadBuffer [chunkHead + smallBody + chunkTail]byte
+
+var uploadBuffers = sync.Pool{New: func() any { return new(uploadBuffer) }}
 
 // send passes the body on, and returns an error unless all of it was sent.
 func (u *upload) send(c *appConn) error {
-	if u.body == nil {
-		return nil
-	}
-	buf := uploadBuffers.Get().(*[smallBody]byte)
+	buf := uploadBuffers.Get().(*uploadBuffer)
 	defer uploadBuffers.Put(buf)
-	if u.length < 0 {
-		return u.sendChunks(c, buf[:])
-	}
-	for left := u.length; left > 0; {
-		n, err := u.body.Read(buf[:min(left, len(buf))])
-		if _, werr := c.w.Write(buf[:n]); werr != nil {
-			return werr
+	chunked := u.left == chunkedBody
+	for u.left != 0 {
+		data := buf[chunkHead : chunkHead+smallBody]
+		if !chunked {
+			data = data[:min(u.left, len(data))]
 		}
-		if left -= n; left > 0 && err != nil {
-			return errAborted
-		}
-	}
-	return c.w.Flush()
-}
-
-func (u *upload) sendChunks(c *appConn, buf []byte) error {
-	for {
-		n, err := u.body.Read(buf)
+		n, err := u.body.Read(data)
 		if n > 0 {
-			var size [10]byte
-			_, _ = c.w.Write(append(strconv.AppendInt(size[:0], int64(n), 16), "\r\n"...)) // bufio keeps the first error for Flush
-			_, _ = c.w.Write(buf[:n])
-			_, _ = c.w.WriteString("\r\n")
-			if werr := c.w.Flush(); werr != nil {
+			piece := data[:n]
+			if chunked {
+				piece = buf.chunk(n)
+			} else {
+				u.left -= n
+				u.read.Store(u.left == 0)
+			}
+			if werr := u.write(c, piece); werr != nil {
 				return werr
 			}
 		}
 		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF) && !u.client.ended:
-			_, _ = c.w.WriteString("0\r\n\r\n")
-			return c.w.Flush()
+		case err == nil || u.left == 0:
+		case chunked && errors.Is(err, io.EOF) && !u.client.ended:
+			u.read.Store(true)
+			return u.write(c, []byte("0\r\n\r\n"))
 		default:
 			return errAborted
 		}
 	}
+	return nil
 }
 
-var uploadBuffers = sync.Pool{New: func() any { return new([smallBody]byte) }}
+// chunk frames the n bytes of data in b as a chunk.
+func (b *uploadBuffer) chunk(n int) []byte {
+	var size [chunkHead]byte
+	head := append(strconv.AppendInt(size[:0], int64(n), 16), "\r\n"...)
+	start := chunkHead - len(head)
+	copy(b[start:], head)
+	copy(b[chunkHead+n:], "\r\n")
+	return b[start : chunkHead+n+chunkTail]
+}
+
+func (u *upload) write(c *appConn, p []byte) error {
+	if err := c.SetWriteDeadline(time.Now().Add(u.idle)); err != nil {
+		return err
+	}
+	_, err := c.Write(p)
+	return err
+}

@@ -22,32 +22,44 @@ func (r *request) whoami() {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return
 	}
-	r.credential = r.cfg.Credentials.find(h, r.scratch.cookies[:0])
-	if query := queryOf(h.RequestURI()); len(query) > 0 {
+	r.credential = r.cfg.Credentials.Find(h, r.scratch.cookies[:0])
+	query := queryOf(h.RequestURI())
+	switch {
+	case r.credential.Malformed:
+		r.whoamiNobody(policy.MalformedCredential)
+	case len(query) > 0:
 		r.whoamiPassedThrough(query)
-		return
+	case r.credential.Kind == upstream.NoCredential:
+		r.whoamiNobody(policy.NoCredential)
+	default:
+		answer, err := r.cfg.Sessions.Lookup(r.base, r.credential.Credential, wantedAge(h))
+		if err != nil {
+			r.whoamiFailed(err)
+			return
+		}
+		r.whoamiKnown(&answer)
 	}
-	if r.credential.Kind == upstream.NoCredential {
-		r.decision = policy.Decision{Verdict: policy.Unauthenticated, Reason: policy.NoCredential}
-		r.whoamiError(fasthttp.StatusUnauthorized)
-		return
-	}
-	answer, err := r.cfg.Sessions.Lookup(r.base, r.credential.Credential, wantedAge(h))
-	if err != nil {
-		r.whoamiFailed(err)
-		return
-	}
+}
+
+// whoamiKnown answers with a session.
+func (r *request) whoamiKnown(answer *upstream.Answer) {
 	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.SessionValid, Session: answer.Session, Source: answer.Source}
-	out := &r.ctx.Response.Header
-	out.SetCanonical(cacheControl, kratosNoStore)
-	out.SetContentTypeBytes(kratosJSON)
-	out.SetCanonical(vary, kratosVary)
-	out.Set("X-Kratos-Authenticated-Identity-Id", answer.Session.IdentityID)
+	h := r.kratosHead()
+	h.SetContentTypeBytes(kratosJSON)
+	h.Set("X-Kratos-Authenticated-Identity-Id", answer.Session.IdentityID)
 	r.renew(answer.Renewed)
 	r.ctx.Response.SetBodyRaw(answer.Session.Body) // immutable, so that it need not be copied
 	if r.cfg.Explain {
-		out.Set("X-Gatehouse-Cache", answer.Source.String())
+		h.Set(cacheHeader, answer.Source.String())
 	}
+}
+
+// kratosHead sets what Kratos says with every answer, and returns the head of the response.
+func (r *request) kratosHead() *fasthttp.ResponseHeader {
+	h := &r.ctx.Response.Header
+	h.SetCanonical(cacheControl, kratosNoStore)
+	h.SetCanonical(vary, kratosVary)
+	return h
 }
 
 var (
@@ -59,11 +71,6 @@ var (
 
 // whoamiPassedThrough asks the service a question that has parameters, such as tokenize_as, whose answer is for this caller only.
 func (r *request) whoamiPassedThrough(query []byte) {
-	if r.credential.malformed {
-		r.decision = policy.Decision{Verdict: policy.Unauthenticated, Reason: policy.MalformedCredential}
-		r.whoamiError(fasthttp.StatusUnauthorized)
-		return
-	}
 	reply, err := r.cfg.Passthrough.Forward(r.base, r.credential.Credential, query)
 	if err != nil {
 		r.whoamiFailed(err)
@@ -74,41 +81,41 @@ func (r *request) whoamiPassedThrough(query []byte) {
 		r.decision.Verdict = policy.Refused
 	}
 	r.ctx.SetStatusCode(reply.Status)
-	out := &r.ctx.Response.Header
-	out.SetCanonical(cacheControl, kratosNoStore)
-	out.SetCanonical(vary, kratosVary)
+	h := r.kratosHead()
 	for _, f := range reply.Header {
-		out.Add(f.Name, f.Value)
+		h.Add(f.Name, f.Value)
 	}
 	r.ctx.SetBody(reply.Body)
 }
 
+// whoamiNobody answers for a request that presents nothing that could be somebody's.
+func (r *request) whoamiNobody(reason policy.Reason) {
+	r.decision = policy.Decision{Verdict: policy.Unauthenticated, Reason: reason}
+	r.whoamiError(fasthttp.StatusUnauthorized)
+}
+
 // whoamiFailed answers for a question that brought no session.
 func (r *request) whoamiFailed(err error) {
-	r.decision = policy.Decision{Err: err}
-	refusal, refused := errors.AsType[*upstream.Refusal](err)
-	switch {
-	case errors.Is(err, upstream.ErrNoSession):
-		r.decision.Verdict, r.decision.Reason = policy.Unauthenticated, policy.NoSession
-		r.whoamiError(fasthttp.StatusUnauthorized)
-	case refused:
-		r.decision.Verdict, r.decision.Reason = policy.Refused, policy.RefusedByService
-		r.passOn(refusal)
-		r.ctx.Response.Header.SetCanonical(cacheControl, kratosNoStore)
-	default:
-		r.decision.Verdict, r.decision.Reason = policy.Unavailable, policy.StoreUnavailable
-		r.explainOutage()
-		r.ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
-		r.whoamiError(fasthttp.StatusServiceUnavailable)
+	if errors.Is(err, upstream.ErrNoSession) {
+		r.whoamiNobody(policy.NoSession)
+		return
 	}
+	r.decision = policy.Decision{Verdict: policy.Refused, Reason: policy.RefusedByService, Err: err}
+	if refusal, refused := errors.AsType[*upstream.Refusal](err); refused {
+		r.passOn(refusal)
+		r.kratosHead()
+		return
+	}
+	r.decision.Verdict, r.decision.Reason = policy.Unavailable, policy.StoreUnavailable
+	r.explainOutage()
+	r.ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	r.whoamiError(fasthttp.StatusServiceUnavailable)
 }
 
 // whoamiError answers with an error in the shape of Kratos, whose words it uses where Kratos has some.
 func (r *request) whoamiError(status int) {
-	h := &r.ctx.Response.Header
 	r.ctx.SetStatusCode(status)
-	h.SetCanonical(cacheControl, kratosNoStore)
-	h.SetCanonical(vary, kratosVary)
+	h := r.kratosHead()
 	h.SetContentType("application/json")
 	h.Set("Ory-Error-Id", "")
 	r.explain()

@@ -71,7 +71,7 @@ type Decision struct {
 	Reason  Reason
 	Route   *Route            // nil when none matched
 	Session *upstream.Session // nil unless the request has one, whatever the verdict
-	View    *View             // what the application is told; nil unless Session is set and the verdict is Allowed
+	View    *View             // what the application is told; nil unless the verdict is Allowed, and all empty without a Session
 	Err     error             // why the verdict is Refused or Unavailable
 
 	Renewed []string        // Set-Cookie lines for this very client

@@ -58,16 +58,17 @@ type Route struct {
 // of rules: every rule stands under one host pattern and one path pattern, and a request can only match the patterns that its own
 // host and path spell out.
 type routes struct {
-	exact    map[string]paths // by host
-	below    map[string]paths // by what follows "*." in a host pattern
-	any      paths
+	exact    map[string]*paths // by host
+	below    map[string]*paths // by what follows "*." in a host pattern
+	any      *paths
 	hasHosts bool
 }
 
 // paths holds the rules of one host pattern.
 type paths struct {
-	exact  map[string][]candidate // by path
-	prefix map[string][]candidate // by path without the final "/*"; "" is every path
+	exact   map[string][]candidate // by path
+	prefix  map[string][]candidate // by path without the final "/*"; "" is every path
+	longest int                    // of the keys of prefix, so that a longer path costs no more
 }
 
 // A candidate is a rule that has matched host and path, and may still differ in the method.
@@ -77,7 +78,7 @@ type candidate struct {
 }
 
 func compileRoutes(rules []Rule) (*routes, []*Route, error) {
-	rs := &routes{exact: map[string]paths{}, below: map[string]paths{}, any: newPaths()}
+	rs := &routes{exact: map[string]*paths{}, below: map[string]*paths{}, any: newPaths()}
 	var list []*Route
 	names := map[string]int{}
 	for i, rule := range rules {
@@ -100,12 +101,12 @@ func compileRoutes(rules []Rule) (*routes, []*Route, error) {
 	return rs, list, nil
 }
 
-func newPaths() paths {
-	return paths{exact: map[string][]candidate{}, prefix: map[string][]candidate{}}
+func newPaths() *paths {
+	return &paths{exact: map[string][]candidate{}, prefix: map[string][]candidate{}}
 }
 
 // host returns the rules of a host pattern, making room for them if need be.
-func (rs *routes) host(pattern string) paths {
+func (rs *routes) host(pattern string) *paths {
 	table, key := rs.exact, pattern
 	if pattern == "" {
 		return rs.any
@@ -121,16 +122,21 @@ func (rs *routes) host(pattern string) paths {
 	return p
 }
 
-func (p paths) add(pattern string, c candidate) {
+func (p *paths) add(pattern string, c candidate) {
 	if prefix, below := strings.CutSuffix(pattern, "/*"); below {
 		p.prefix[prefix] = append(p.prefix[prefix], c)
+		p.longest = max(p.longest, len(prefix))
 		return
 	}
 	p.exact[pattern] = append(p.exact[pattern], c)
 }
 
-// find returns the first route for a request, or nil. host is in lower case without port or trailing dot, path is canonical.
+// find returns the first route for a request, or nil. host is in lower case without port or trailing dot, path is canonical: one that does
+// not begin with a slash has no route.
 func (rs *routes) find(host, path, method []byte) *Route {
+	if len(path) == 0 || path[0] != '/' {
+		return nil
+	}
 	best := rs.any.find(path, method, nil)
 	if !rs.hasHosts {
 		return best
@@ -151,9 +157,9 @@ func (rs *routes) find(host, path, method []byte) *Route {
 }
 
 // find returns the first of best and the routes of p that match. The prefixes of "/a/b" are "", "/a" and "/a/b".
-func (p paths) find(path, method []byte, best *Route) *Route {
+func (p *paths) find(path, method []byte, best *Route) *Route {
 	best = first(p.exact[string(path)], method, best)
-	for i := 0; i <= len(path); i++ {
+	for i := range min(len(path), p.longest) + 1 {
 		if i == len(path) || path[i] == '/' {
 			best = first(p.prefix[string(path[:i])], method, best)
 		}

@@ -20,6 +20,9 @@ type View struct {
 	policy *Policy
 }
 
+// Policy returns the policy that made the view.
+func (v *View) Policy() *Policy { return v.policy }
+
 // A Field is one identity header, ready to be written.
 type Field struct{ Name, Value []byte }
 
@@ -58,8 +61,8 @@ func headerValue(r gjson.Result) ([]byte, error) {
 		if out, err = asciiJSON(r.Raw); err != nil {
 			return nil, err
 		}
-	default: // numbers, true, false
-		out = []byte(r.Raw)
+	default: // numbers, true, false: nothing to encode in them, unless the body is not the JSON that it should be
+		out = percentEncode(r.Raw)
 	}
 	if len(out) > MaxValue {
 		return nil, fmt.Errorf("value of %d bytes is over the limit of %d: choose a smaller part of the session", len(out), MaxValue)

@@ -1,0 +1,188 @@
+package proxy_test
+
+import (
+	"bufio"
+	"context"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// The credentials of Kratos have these lengths.
+var (
+	realToken  = "ory_st_" + strings.Repeat("x", 32)
+	realCookie = strings.Repeat("c", 428)
+)
+
+// oneSession answers every question with a session that is remembered.
+type oneSession struct{ *upstream.Session }
+
+func (s oneSession) Lookup(context.Context, upstream.Credential, time.Duration) (upstream.Answer, error) {
+	return upstream.Answer{Session: s.Session, Source: upstream.Hit, BelieveFor: time.Minute}, nil
+}
+
+// idle observes nothing.
+type idle struct{}
+
+func (idle) Began(proxy.Face)                                    {}
+func (idle) Decided(proxy.Face, *policy.Decision, time.Duration) {}
+func (idle) Ended(proxy.Face, time.Duration)                     {}
+func (idle) AppAnswered(int, time.Duration)                      {}
+func (idle) Forward(context.Context, upstream.Credential, []byte) (upstream.Reply, error) {
+	return upstream.Reply{}, errOutage
+}
+
+// quickPolicy has five identity headers.
+func quickPolicy(t testing.TB) *policy.Policy {
+	t.Helper()
+	p, err := policy.Compile(someRules, []policy.Header{
+		{Name: "X-User-Id", Path: "identity.id"}, {Name: "X-User-Email", Path: "identity.traits.email"}, {Name: "X-User-Phone", Path: "identity.traits.phone"},
+		{Name: "X-Session-Id", Path: "id"}, {Name: "X-Active", Path: "active"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A bench serves one request over and over, without a network.
+type bench struct {
+	*proxy.Server
+	ctx fasthttp.RequestCtx
+}
+
+func newBench(t testing.TB, app *proxy.App, request string) *bench {
+	t.Helper()
+	b := &bench{Server: proxy.NewServer(proxy.Config{
+		Gate: proxy.NewGate(oneSession{session("alice")}, quickPolicy(t)), Sessions: oneSession{session("alice")}, Passthrough: idle{}, Observer: idle{}, App: app,
+		Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true},
+		Trusted:     &proxy.Trusted{Unix: true}, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami", Logger: slog.New(slog.DiscardHandler),
+	})}
+	peer, own := net.Pipe()
+	t.Cleanup(func() { _, _ = peer.Close(), own.Close() })
+	b.ctx.Init2(proxy.NewConn(unixConn{own}, &proxy.Trusted{Unix: true}), nil, false)
+	if err := b.ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(request))); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// unixConn is a connection by a unix socket.
+type unixConn struct{ net.Conn }
+
+func (unixConn) RemoteAddr() net.Addr { return &net.UnixAddr{Net: "unix"} }
+
+// serve serves the request once and returns the status.
+func (b *bench) serve() int {
+	b.ctx.Response.Reset()
+	b.Handle(&b.ctx)
+	return b.ctx.Response.StatusCode()
+}
+
+// benchRequests are the requests that are answered from memory, with each kind of credential.
+func benchRequests() map[string]string {
+	all := map[string]string{}
+	for name, line := range map[string]string{"token": "X-Session-Token: " + realToken, "cookie": "Cookie: a=1; ory_kratos_session=" + realCookie + "; b=2", "bearer": "Authorization: Bearer " + realToken} {
+		all["forward-auth "+name] = request("GET", authPath, "", about("GET", "/app/page?q=1", "Accept: */*", "User-Agent: x", line)...)
+		all["whoami "+name] = request("GET", "/sessions/whoami", "", "Accept: */*", line)
+	}
+	return all
+}
+
+// A request that is answered from memory allocates nothing.
+func TestAnswersFromMemoryDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for name, request := range benchRequests() {
+		b := newBench(t, nil, request)
+		if status := b.serve(); status != 200 {
+			t.Fatalf("%s: status %d", name, status)
+		}
+		if n := testing.AllocsPerRun(1000, func() { b.serve() }); n != 0 {
+			t.Errorf("%s: %v allocations a request", name, n)
+		}
+	}
+}
+
+func TestDecideDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	g := proxy.NewGate(oneSession{session("alice")}, quickPolicy(t))
+	target := proxy.Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/app/page")}
+	for _, c := range []upstream.Credential{
+		{Kind: upstream.SessionToken, Name: "X-Session-Token", Value: []byte(realToken)}, {Kind: upstream.Cookie, Name: "ory_kratos_session", Value: []byte(realCookie)},
+	} {
+		n := testing.AllocsPerRun(1000, func() {
+			if d := g.Decide(context.Background(), target, proxy.Presented{Credential: c}); d.Verdict != policy.Allowed || len(d.View.Fields) != 5 {
+				t.Fatal("not allowed")
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations", c.Kind, n)
+		}
+	}
+}
+
+// A proxied request costs a fixed number of allocations in the gateway.
+func TestProxiedRequestAllocatesLittle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	b := newBench(t, quickApp(t), request("GET", "/app/page?q=1", "", "Accept: */*", "User-Agent: x", "Cookie: a=1; ory_kratos_session="+realCookie))
+	if status := b.serve(); status != 200 {
+		t.Fatalf("status %d", status)
+	}
+	if n := testing.AllocsPerRun(1000, func() { b.serve() }); n > 2 {
+		t.Errorf("%v allocations a request", n)
+	}
+}
+
+// quickApp returns the pool of an application that answers without an allocation.
+func quickApp(t testing.TB) *proxy.App {
+	t.Helper()
+	answer := []byte(ok(strings.Repeat("x", 1024), "Content-Type: text/plain"))
+	app := newApp(t, func(c *appConn) {
+		_ = c.SetDeadline(time.Time{})
+		buf := make([]byte, 16<<10)
+		for {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			if _, err := c.Write(answer); err != nil {
+				return
+			}
+		}
+	})
+	a := proxy.NewApp(proxy.AppConfig{
+		Network: "tcp", Address: app.Addr().String(), MaxConns: 64,
+		DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: time.Hour,
+	})
+	t.Cleanup(a.Close)
+	return a
+}
+
+func BenchmarkFaces(b *testing.B) {
+	all := benchRequests()
+	all["proxy cookie"] = request("GET", "/app/page?q=1", "", "Accept: */*", "User-Agent: x", "Cookie: a=1; ory_kratos_session="+realCookie)
+	for name, request := range all {
+		b.Run(strings.ReplaceAll(name, " ", "/"), func(b *testing.B) {
+			s := newBench(b, quickApp(b), request)
+			b.ReportAllocs()
+			for b.Loop() {
+				if status := s.serve(); status != 200 {
+					b.Fatal(status)
+				}
+			}
+		})
+	}
+}

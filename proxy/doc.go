@@ -1,0 +1,21 @@
+// Package proxy is how Gatehouse meets HTTP. A [Server] has three faces: requests go on to the application, a front proxy asks whether a
+// request may pass, and the application's own code asks whose session it is. All of them ask the same [Gate] the same question, "whose
+// request is this, and may it pass?", and each puts the answer in its own words.
+//
+//	bytes → fasthttp → request → Target and Presented → Gate.Decide → refuse, or pass on
+//
+// # What it promises
+//
+//   - Nobody passes whom the policy does not let pass. An outage is a 503, never a session and never a 401.
+//   - The path that is judged is the path that is served. What two servers could read differently, in path, host or framing, is refused
+//     and not repaired; everything else reaches the application byte for byte.
+//   - The application sees no identity or forwarding header, in any spelling, that the gate did not write. The head of its request is
+//     built from nothing, line by line.
+//   - The session credential stays in the gateway. It reaches neither the application nor a log.
+//   - A body that is cut off is cut off on the other side, too. No request with side effects is sent twice. Bytes that an application sends
+//     unasked reach nobody, and a body that was not read is never taken for a request.
+//   - A request that is answered from memory allocates nothing.
+//
+// HTTP is spoken in the versions 1.0 and 1.1. This is the only package that knows fasthttp's RequestCtx, whose habits shape it: its
+// comments say where.
+package proxy

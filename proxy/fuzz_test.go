@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+)
+
+// A path that is accepted has one reading, which is the one that net/url has of it.
+func FuzzCanonicalPath(f *testing.F) {
+	for _, seed := range []string{
+		"/", "/a/b?c", "/a/../b", "/a/%2e%2E/b", "/a%2fb", "/a;b/c;d", "/..;/a", "/a%3b/b", "/%c3%a9", "//a", "/a%", "/.a/..b/c..", "/a/.", "/a#b", `/a\b`, "/%25", "/a;..", "http://a/b", "/a/;x/b", "/a/;",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, target []byte) {
+		before := bytes.Clone(target)
+		path, err := canonicalPath(target, nil)
+		again, errAgain := canonicalPath(target, make([]byte, 0, 8))
+		if !bytes.Equal(target, before) || !bytes.Equal(path, again) || (err == nil) != (errAgain == nil) {
+			t.Fatalf("%q: %q and %q", target, path, again)
+		}
+		if err != nil {
+			return
+		}
+		raw, _, _ := strings.Cut(string(target), "?")
+		u, err := url.ParseRequestURI(string(target))
+		if whole, _ := url.PathUnescape(raw); err != nil || u.Path != whole || u.Host != "" || u.Fragment != "" {
+			t.Fatalf("%q: net/url reads %v, %v", target, u, err)
+		}
+		var want, escaped []string
+		segments := strings.Split(raw, "/")
+		for i, segment := range segments {
+			name, _, parameters := strings.Cut(segment, ";")
+			decoded, err := url.PathUnescape(name)
+			if err != nil || decoded == "." || decoded == ".." || strings.ContainsAny(decoded, "/\\%\x00\r\n") || !utf8.ValidString(decoded) {
+				t.Fatalf("%q: segment %q", target, segment)
+			}
+			if decoded == "" && i > 0 && (i < len(segments)-1 || parameters) {
+				t.Fatalf("%q: empty segment", target)
+			}
+			if before, _, _ := strings.Cut(decoded, ";"); before == "." || before == ".." {
+				t.Fatalf("%q: segment %q", target, segment)
+			}
+			want, escaped = append(want, decoded), append(escaped, url.PathEscape(decoded))
+		}
+		if string(path) != strings.Join(want, "/") {
+			t.Fatalf("%q was read as %q, want %q", target, path, want)
+		}
+		if once, err := canonicalPath([]byte(strings.Join(escaped, "/")), nil); err != nil || !bytes.Equal(once, path) {
+			t.Fatalf("%q has path %q, which has path %q, %v", target, path, once, err)
+		}
+	})
+}
+
+// The session cookies that are found are those that net/http finds, as Kratos does, and none of them is left to the application, which
+// finds all others as they were.
+func FuzzCookies(f *testing.F) {
+	for _, seed := range []string{
+		"s=1", "a=1; s=1; b=2", "s=1; s=2\ns=3", `s="1"`, `a="x; s=evil; y"; s=good`, "s =1", "s= 1", "s", ";;s=1;", "s=\xff; s=1", "a;s=1", "S=1", "s=a b", "s=,", `s="`, "=s; s==", "s\t=\t1",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, all string) {
+		for _, b := range []byte(strings.ReplaceAll(all, "\n", "")) {
+			if b < 0x20 && b != '\t' || b == 0x7f {
+				return // no header has it
+			}
+		}
+		var lines [][]byte
+		r := http.Request{Header: http.Header{"Cookie": strings.Split(all, "\n")}}
+		for _, line := range r.Header["Cookie"] {
+			lines = append(lines, []byte(line))
+		}
+
+		var want []string
+		for _, c := range r.CookiesNamed("s") {
+			if c.Value != "" && !strings.ContainsAny(c.Value, " ,") && !slices.Contains(want, c.Value) {
+				want = append(want, c.Value)
+			}
+		}
+		got, ok := cookieValues(lines, "s", make([]byte, 0, 8))
+		if ok != (len(want) <= maxCookies) || ok && string(got) != strings.Join(want, ";") {
+			t.Fatalf("%q: found %q, %v, want %q", all, got, ok, want)
+		}
+		for _, b := range got {
+			if b <= 0x20 || b >= 0x7f || strings.IndexByte(`",\`, b) >= 0 {
+				t.Fatalf("%q: found %q", all, got)
+			}
+		}
+
+		for _, line := range lines {
+			rest := appendOtherCookies(nil, line, "s")
+			if left, _ := cookieValues([][]byte{rest}, "s", nil); len(left) > 0 {
+				t.Fatalf("%q: %q is left", line, left)
+			}
+			if named := (&http.Request{Header: http.Header{"Cookie": {string(rest)}}}).CookiesNamed("s"); len(named) > 0 {
+				t.Fatalf("%q: %q is left", line, rest)
+			}
+			if before, after := others(line), others(rest); !slices.Equal(before, after) {
+				t.Fatalf("%q became %q", line, rest)
+			}
+		}
+	})
+}
+
+// others returns the pairs of a Cookie line that are not called s, without the blanks around them.
+func others(line []byte) (pairs []string) {
+	for pair := range strings.SplitSeq(string(line), ";") {
+		pair = strings.Trim(pair, " \t")
+		if name, _, _ := strings.Cut(pair, "="); pair != "" && strings.TrimRight(name, " \t") != "s" {
+			pairs = append(pairs, pair)
+		}
+	}
+	return pairs
+}
+
+// Whatever head fasthttp accepts, net/http reads the head for the application as the same request, with the gate's identity and no alias
+// of it, and nothing after it.
+func FuzzOutbound(f *testing.F) {
+	for _, seed := range []string{
+		"", "X-User-Id: root", "x_user.id: root\r\nX-A: b", "Connection: X-User-Id, close\r\nTrailer: X-User-Id", "X-A: b\r\n c", "X-A: b\nX-User-Id: root", "Cookie: a=1; s=2; b=3", "Cookie: s=1",
+		"Authorization: Bearer x", "X A: b", "Transfer-Encoding: chunked\r\nContent-Length: 5", "Content-Length: 5", "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: a", "X-Session-Token: x", "Host: b",
+		"Content_Length: 5", "Expect: 100-continue", "X-Empty:\r\nX-\xff: a", "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings", "X-A: \t b \t",
+	} {
+		f.Add("GET", "/a%20b?c", []byte(seed), false)
+	}
+	f.Add("POST", "/", []byte("A: b"), true)
+	p, err := policy.Compile([]policy.Rule{{Path: "/*"}}, []policy.Header{{Name: "X-User-Id"}, {Name: "X-User-Email"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	credentials := &Credentials{TokenHeader: "X-Session-Token", Cookie: "s", Bearer: true}
+	stripped := newStrip(p, credentials.TokenHeader)
+	f.Fuzz(func(t *testing.T, method, target string, lines []byte, trusted bool) {
+		head := slices.Concat([]byte(method+" "+target+" HTTP/1.1\r\nHost: app.example.com\r\n"), lines, []byte("\r\n\r\n"))
+		if len(lines) == 0 {
+			head = head[:len(head)-2]
+		}
+		var h fasthttp.RequestHeader
+		in := bufio.NewReaderSize(bytes.NewReader(head), len(head)+1)
+		if h.Read(in) != nil || in.Buffered() > 0 || !knownMethod(h.Method()) {
+			return
+		}
+		path, err := canonicalPath(h.RequestURI(), nil)
+		if err != nil {
+			return
+		}
+		connection, err := inspectHead(&h, nil)
+		if err != nil {
+			return
+		}
+		raw := bytes.Clone(h.RequestURI())
+		o := outbound{
+			header: &h, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, credentials: credentials, peer: netip.MustParseAddr("192.0.2.1"), trusted: trusted,
+			fields: []policy.Field{{Name: []byte("X-User-Id"), Value: []byte("alice")}, {Name: []byte("X-User-Email")}}, connection: connection,
+		}
+		out, err := o.appendHead(nil)
+		if err != nil {
+			return
+		}
+		out = append(out, "\r\n"...)
+		r := bufio.NewReader(bytes.NewReader(out))
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			t.Fatalf("%q became %q: %v", head, out, err)
+		}
+		if rest, _ := io.ReadAll(r); len(rest) > 0 || req.ContentLength != 0 || req.Close {
+			t.Fatalf("%q became %q: rest %q, length %d, close %v", head, out, rest, req.ContentLength, req.Close)
+		}
+		if req.Method != string(h.Method()) || req.RequestURI != string(raw) || req.Host != "app.example.com" {
+			t.Fatalf("%q became %q", head, out)
+		}
+		for name, values := range req.Header {
+			switch folded := strings.Map(foldRune, name); {
+			case name == "X-User-Id":
+				if !slices.Equal(values, []string{"alice"}) {
+					t.Fatalf("%q became %q", head, out)
+				}
+			case name == "X-Forwarded-For" || name == "X-Forwarded-Host" || name == "X-Forwarded-Proto":
+				if len(values) != 1 || !trusted && !slices.Contains([]string{"192.0.2.1", "app.example.com", "http"}, values[0]) {
+					t.Fatalf("%q became %q", head, out)
+				}
+			case stripped.has([]byte(name)), folded == "x-user-id", folded == "x-user-email", folded == "content-length", folded == "transfer-encoding":
+				t.Fatalf("%q became %q: %s", head, out, name)
+			}
+		}
+		if req.Header["X-User-Id"] == nil || len(req.CookiesNamed("s")) > 0 {
+			t.Fatalf("%q became %q", head, out)
+		}
+		for _, value := range req.Header["Authorization"] {
+			if hasBearer([]byte(value)) {
+				t.Fatalf("%q became %q", head, out)
+			}
+		}
+	})
+}
+
+// foldRune is what CGI makes of a byte of a header name, but for the case.
+func foldRune(r rune) rune {
+	switch {
+	case r >= 'A' && r <= 'Z':
+		return r | 0x20
+	case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+		return r
+	default:
+		return '-'
+	}
+}

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package proxy
+
+import "net"
+
+// A stillness tells whether an idle connection is still open and has nothing to read.
+type stillness struct{}
+
+func newStillness(net.Conn) *stillness { return nil }
+
+// holds reports false: it cannot be told here, so that no connection is used twice.
+func (*stillness) holds() bool { return false }
