@@ -33,9 +33,9 @@ demo: ## Run a gateway, a session service and an example application
 test: unit e2e ## Run everything that proves the project
 
 .PHONY: unit
-unit: ## Run the tests of the main module, with the race detector
+unit: ## Run the tests of the main module, with the race detector and without
 	$(GO) test $(RACE) -shuffle=on ./...
-	$(GO) test -run 'Alloc' ./...
+	$(GO) test -shuffle=on ./... # allocations are counted, and damaged files mapped, without the race detector only
 
 .PHONY: e2e
 e2e: ## Run the tests against real clients and servers
@@ -51,7 +51,7 @@ fuzz: ## Run every fuzz target for FUZZTIME
 
 .PHONY: bench
 bench: ## Measure a decision, and the forward-auth face beside a bare fasthttp handler
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./proxy ./sessioncache ./internal/policy
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./internal/app ./internal/policy ./sessioncache
 	cd bench && $(GO) run .
 
 .PHONY: lint

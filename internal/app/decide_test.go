@@ -1,0 +1,69 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/sessioncache"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
+)
+
+// The sizes of what Kratos hands out.
+var (
+	token  = upstreamtest.Token("ory_st_" + strings.Repeat("t", 32))
+	cookie = upstreamtest.Cookie(upstreamtest.DefaultCookie, strings.Repeat("c", 428))
+)
+
+// newGate returns a gate with so many routes, of which the last one matches /private, before a cache that knows token and cookie.
+func newGate(tb testing.TB, routes int) *proxy.Gate {
+	tb.Helper()
+	rules := make([]policy.Rule, 0, routes)
+	for i := range routes - 1 {
+		rules = append(rules, policy.Rule{Path: fmt.Sprintf("/area-%d/*", i), Access: policy.PublicAccess})
+	}
+	rules = append(rules, policy.Rule{Path: "/*", Access: policy.SessionAccess})
+	compiled, err := policy.Compile(rules, []policy.Header{
+		{Name: "X-User-Id", Path: "identity.id"}, {Name: "X-User-Email", Path: "identity.traits.email"}, {Name: "X-Session-Id", Path: "id"},
+		{Name: "X-Session-Aal", Path: "authenticator_assurance_level"}, {Name: "X-User-Name", Path: "identity.traits.name"},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var store upstreamtest.Fake
+	store.Know(token, upstream.Answer{Session: upstreamtest.Session("s1", "alice"), BelieveFor: upstream.Unlimited})
+	store.Know(cookie, upstream.Answer{Session: upstreamtest.Session("s2", "bob"), BelieveFor: upstream.Unlimited})
+	cache, err := sessioncache.New(&store, sessioncache.Config{Service: "test", Size: 1000, FreshFor: time.Hour})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(cache.Close)
+	return proxy.NewGate(cache, compiled)
+}
+
+var target = proxy.Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/private/orders/2026"), Raw: []byte("/private/orders/2026")}
+
+// BenchmarkDecide measures a decision about a known session: route, cache, view.
+func BenchmarkDecide(b *testing.B) {
+	f := func(name string, c upstream.Credential, routes int) {
+		b.Run(name, func(b *testing.B) {
+			g := newGate(b, routes)
+			presented := proxy.Presented{Credential: c}
+			g.Decide(context.Background(), target, presented)
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := g.Decide(context.Background(), target, presented); d.Verdict != policy.Allowed {
+					b.Fatalf("verdict is %v", d.Verdict)
+				}
+			}
+		})
+	}
+	f("token39", token, 1)
+	f("cookie428", cookie, 1)
+	f("token39/routes1000", token, 1000)
+}
