@@ -44,8 +44,11 @@ func (idle) Forward(context.Context, upstream.Credential, []byte) (upstream.Repl
 func quickPolicy(t testing.TB) *policy.Policy {
 	t.Helper()
 	p, err := policy.Compile(someRules, []policy.Header{
-		{Name: "X-User-Id", Path: "identity.id"}, {Name: "X-User-Email", Path: "identity.traits.email"}, {Name: "X-User-Phone", Path: "identity.traits.phone"},
-		{Name: "X-Session-Id", Path: "id"}, {Name: "X-Active", Path: "active"},
+		{Name: "X-User-Id", Path: "identity.id"},
+		{Name: "X-User-Email", Path: "identity.traits.email"},
+		{Name: "X-User-Phone", Path: "identity.traits.phone"},
+		{Name: "X-Session-Id", Path: "id"},
+		{Name: "X-Active", Path: "active"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,9 +65,10 @@ type bench struct {
 func newBench(t testing.TB, app *proxy.App, request string) *bench {
 	t.Helper()
 	b := &bench{Server: proxy.NewServer(proxy.Config{
-		Gate: proxy.NewGate(oneSession{session("alice")}, quickPolicy(t)), Sessions: oneSession{session("alice")}, Passthrough: idle{}, Observer: idle{}, App: app,
+		Gate: proxy.NewGate(oneSession{session("alice")}, quickPolicy(t)), Sessions: oneSession{session("alice")},
+		Passthrough: idle{}, Observer: idle{}, App: app, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
 		Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true},
-		Trusted:     &proxy.Trusted{Unix: true}, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami", Logger: slog.New(slog.DiscardHandler),
+		Trusted:     &proxy.Trusted{Unix: true}, Logger: slog.New(slog.DiscardHandler),
 	})}
 	peer, own := net.Pipe()
 	t.Cleanup(func() { _, _ = peer.Close(), own.Close() })
@@ -90,7 +94,11 @@ func (b *bench) serve() int {
 // benchRequests are the requests that are answered from memory, with each kind of credential.
 func benchRequests() map[string]string {
 	all := map[string]string{}
-	for name, line := range map[string]string{"token": "X-Session-Token: " + realToken, "cookie": "Cookie: a=1; ory_kratos_session=" + realCookie + "; b=2", "bearer": "Authorization: Bearer " + realToken} {
+	for name, line := range map[string]string{
+		"token":  "X-Session-Token: " + realToken,
+		"cookie": "Cookie: a=1; ory_kratos_session=" + realCookie + "; b=2",
+		"bearer": "Authorization: Bearer " + realToken,
+	} {
 		all["forward-auth "+name] = request("GET", authPath, "", about("GET", "/app/page?q=1", "Accept: */*", "User-Agent: x", line)...)
 		all["whoami "+name] = request("GET", "/sessions/whoami", "", "Accept: */*", line)
 	}
@@ -120,10 +128,12 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	g := proxy.NewGate(oneSession{session("alice")}, quickPolicy(t))
 	target := proxy.Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/app/page")}
 	for _, c := range []upstream.Credential{
-		{Kind: upstream.SessionToken, Name: "X-Session-Token", Value: []byte(realToken)}, {Kind: upstream.Cookie, Name: "ory_kratos_session", Value: []byte(realCookie)},
+		{Kind: upstream.SessionToken, Name: "X-Session-Token", Value: []byte(realToken)},
+		{Kind: upstream.Cookie, Name: "ory_kratos_session", Value: []byte(realCookie)},
 	} {
 		n := testing.AllocsPerRun(1000, func() {
-			if d := g.Decide(context.Background(), target, proxy.Presented{Credential: c}); d.Verdict != policy.Allowed || len(d.View.Fields) != 5 {
+			d := g.Decide(context.Background(), target, proxy.Presented{Credential: c})
+			if d.Verdict != policy.Allowed || len(d.View.Fields) != 5 {
 				t.Fatal("not allowed")
 			}
 		})
@@ -133,16 +143,17 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A proxied request costs a fixed number of allocations in the gateway.
-func TestProxiedRequestAllocatesLittle(t *testing.T) {
+// Nor does one that is passed on, if the response is small.
+func TestProxiedRequestDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	b := newBench(t, quickApp(t), request("GET", "/app/page?q=1", "", "Accept: */*", "User-Agent: x", "Cookie: a=1; ory_kratos_session="+realCookie))
+	b := newBench(t, quickApp(t), request("GET", "/app/page?q=1", "", "Accept: */*", "User-Agent: x",
+		"Cookie: a=1; ory_kratos_session="+realCookie))
 	if status := b.serve(); status != 200 {
 		t.Fatalf("status %d", status)
 	}
-	if n := testing.AllocsPerRun(1000, func() { b.serve() }); n > 2 {
+	if n := testing.AllocsPerRun(1000, func() { b.serve() }); n != 0 {
 		t.Errorf("%v allocations a request", n)
 	}
 }
@@ -173,7 +184,8 @@ func quickApp(t testing.TB) *proxy.App {
 
 func BenchmarkFaces(b *testing.B) {
 	all := benchRequests()
-	all["proxy cookie"] = request("GET", "/app/page?q=1", "", "Accept: */*", "User-Agent: x", "Cookie: a=1; ory_kratos_session="+realCookie)
+	all["proxy cookie"] = request("GET", "/app/page?q=1", "", "Accept: */*", "User-Agent: x",
+		"Cookie: a=1; ory_kratos_session="+realCookie)
 	for name, request := range all {
 		b.Run(strings.ReplaceAll(name, " ", "/"), func(b *testing.B) {
 			s := newBench(b, quickApp(b), request)

@@ -15,6 +15,7 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = ln.Close() }()
+	_ = ln.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
 		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,

@@ -43,8 +43,11 @@ func (c *Credentials) Find(h *fasthttp.RequestHeader, buf []byte) Presented {
 		if !ok {
 			return Presented{Malformed: true}
 		}
-		if len(value) > 0 {
-			return accept(upstream.Credential{Kind: upstream.Cookie, Name: c.Cookie, Value: value})
+		if len(value) > maxCredential {
+			return Presented{Malformed: true}
+		}
+		if len(value) > 0 { // of cookie-octets, so that there is nothing more to look at
+			return Presented{Credential: upstream.Credential{Kind: upstream.Cookie, Name: c.Cookie, Value: value}}
 		}
 	}
 	if c.Bearer {
@@ -126,12 +129,20 @@ func cookieValue(pair []byte, name string) ([]byte, bool) {
 		value = value[1 : n-1]
 	}
 	for _, b := range value {
-		if b <= 0x20 || b >= 0x7f || b == '"' || b == ',' || b == ';' || b == '\\' {
+		if !cookieOctets[b] {
 			return nil, false
 		}
 	}
 	return value, len(value) > 0
 }
+
+// cookieOctets are the bytes that a cookie's value may have: visible ASCII without '"', ',', ';' and '\'.
+var cookieOctets = func() (t [256]bool) {
+	for b := byte(0x21); b < 0x7f; b++ {
+		t[b] = b != '"' && b != ',' && b != ';' && b != '\\'
+	}
+	return t
+}()
 
 // repeats reports whether v is one of the values joined in values.
 func repeats(values, v []byte) bool {

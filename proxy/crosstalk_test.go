@@ -35,7 +35,7 @@ func TestNobodySeesAnybodyElse(t *testing.T) {
 	}))
 	defer app.Close()
 	g := newGateway(t, app.Listener, trusting)
-	const users, requests = 64, 60
+	const users, requests = 64, 40
 	for i := range users {
 		answer := hit(session(fmt.Sprint("user", i)))
 		answer.Renewed = []string{fmt.Sprintf("ory_kratos_session=renewed%d; Path=/", i)}
@@ -69,7 +69,8 @@ func (u *user) ask() {
 	case 0:
 		u.expect("GET", request("GET", authPath, "", about("GET", "/x", lines...)...), "X-User-Id", id, "")
 	case 1:
-		u.expect("GET", request("GET", "/sessions/whoami", "", lines...), "X-Kratos-Authenticated-Identity-Id", id, string(session(fmt.Sprint("user", u.n)).Body))
+		u.expect("GET", request("GET", "/sessions/whoami", "", lines...), "X-Kratos-Authenticated-Identity-Id", id,
+			string(session(fmt.Sprint("user", u.n)).Body))
 	case 2:
 		u.expect("POST", request("POST", "/x", mine, lines...), "X-Seen", id+" "+mine+" a="+mine, mine)
 	case 3:
@@ -77,7 +78,8 @@ func (u *user) ask() {
 		u.expect("POST", request("POST", "/x", long, lines...), "X-Seen", id+" "+mine+" a="+mine, long)
 	case 4:
 		long := strings.Repeat(mine, 400)
-		u.expect("PUT", request("PUT", "/chunked", "", append(lines, "Transfer-Encoding: chunked")...)+chunks(long, 999)+"0\r\n\r\n", "X-Seen", id+" "+mine+" a="+mine, long+long)
+		u.expect("PUT", request("PUT", "/chunked", "", append(lines, "Transfer-Encoding: chunked")...)+chunks(long, 999)+"0\r\n\r\n",
+			"X-Seen", id+" "+mine+" a="+mine, long+long)
 	case 5:
 		u.expect("HEAD", request("HEAD", "/x", "", lines...), "X-Seen", id+" "+mine+" a="+mine, "")
 	case 6: // an answer before the end of the body ends the connection
@@ -106,8 +108,10 @@ func (u *user) expect(method, request, name, value, body string) {
 		return
 	}
 	res := u.c.next(method)
-	if res.StatusCode != 200 || res.err != nil || res.Header.Get(name) != value || res.body != body || !slices.Equal(res.Header["Set-Cookie"], u.cookie()) {
-		u.g.t.Errorf("user %d: status %d error %v head %v, %d bytes, want %s: %s", u.n, res.StatusCode, res.err, res.Header, len(res.body), name, value)
+	if res.StatusCode != 200 || res.err != nil || res.Header.Get(name) != value || res.body != body ||
+		!slices.Equal(res.Header["Set-Cookie"], u.cookie()) {
+		u.g.t.Errorf("user %d: status %d error %v head %v, %d bytes, want %s: %s", u.n, res.StatusCode, res.err, res.Header,
+			len(res.body), name, value)
 	}
 	if res.Close {
 		_ = u.c.Close()

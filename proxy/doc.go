@@ -12,8 +12,8 @@
 //   - The application sees no identity or forwarding header, in any spelling, that the gate did not write. The head of its request is
 //     built from nothing, line by line.
 //   - The session credential stays in the gateway. It reaches neither the application nor a log.
-//   - A body that is cut off is cut off on the other side, too. No request with side effects is sent twice. Bytes that an application sends
-//     unasked reach nobody, and a body that was not read is never taken for a request.
+//   - A body that is cut off is cut off on the other side, too. No request with side effects is sent twice. Bytes that an application
+//     sends unasked reach nobody, and a body that was not read is never taken for a request.
 //   - A request that is answered from memory allocates nothing.
 //
 // HTTP is spoken in the versions 1.0 and 1.1. This is the only package that knows fasthttp's RequestCtx, whose habits shape it: its

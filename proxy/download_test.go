@@ -46,7 +46,8 @@ func TestResponsesArriveAsTheyWereSent(t *testing.T) {
 			for range 2 {
 				c.send(request(method, "/public/x", ""))
 				res := c.next(method)
-				if res.err != nil || res.StatusCode != w.status || res.body != w.body || res.Header.Get("Content-Length") != w.length || res.Close {
+				if res.err != nil || res.StatusCode != w.status || res.body != w.body || res.Header.Get("Content-Length") != w.length ||
+					res.Close {
 					t.Errorf("status %d, %d bytes, error %v, head %v, close %v", res.StatusCode, len(res.body), res.err, res.Header, res.Close)
 				}
 			}
@@ -65,13 +66,15 @@ func TestResponsesArriveAsTheyWereSent(t *testing.T) {
 	f("length", "GET", ok("hello"), false, want{200, "hello", "5", true})
 	f("length zero", "GET", ok(""), false, want{200, "", "0", true})
 	f("long", "GET", ok(longBody), false, want{200, longBody, fmt.Sprint(len(longBody)), true})
-	f("chunked", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+chunks("hello", 2)+"0\r\n\r\n", false, want{200, "hello", "", true})
-	f("chunked, long", "GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: CHUNKED\r\n\r\n"+chunks(longBody, 9999)+"0\r\n\r\n", false, want{200, longBody, "", true})
+	f("chunked", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+chunks("hello", 2)+"0\r\n\r\n", false,
+		want{200, "hello", "", true})
+	f("chunked, long", "GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: CHUNKED\r\n\r\n"+chunks(longBody, 9999)+"0\r\n\r\n", false,
+		want{200, longBody, "", true})
 	f("chunked, empty", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, want{200, "", "", true})
-	f("chunked, with trailers", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"+chunks("hello", 9)+"0\r\nX-Sum: 1\r\n\r\n",
-		false, want{200, "hello", "", true})
-	f("chunked beside a length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"+chunks("hello", 9)+"0\r\n\r\n",
-		false, want{200, "hello", "", true})
+	f("chunked, with trailers", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"+
+		chunks("hello", 9)+"0\r\nX-Sum: 1\r\n\r\n", false, want{200, "hello", "", true})
+	f("chunked beside a length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"+
+		chunks("hello", 9)+"0\r\n\r\n", false, want{200, "hello", "", true})
 	f("until the end", "GET", "HTTP/1.1 200 OK\r\n\r\nhello", true, want{200, "hello", "", false})
 	f("until the end, long", "GET", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+longBody, true, want{200, longBody, "", false})
 	f("HTTP/1.0", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", true, want{200, "hello", "5", false})
@@ -85,8 +88,10 @@ func TestResponsesArriveAsTheyWereSent(t *testing.T) {
 	f("204 with a length", "GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", false, want{204, "", "", true})
 	f("304", "GET", "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n", false, want{304, "", "", true})
 	f("304 with the length of the 200", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false, want{304, "", "5", true})
-	f("206", "GET", "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\nhello", false, want{206, "hello", "5", true})
-	f("after interim responses", "GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+ok("hello"), false, want{200, "hello", "5", true})
+	f("206", "GET", "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\nhello", false,
+		want{206, "hello", "5", true})
+	f("after interim responses", "GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+ok("hello"),
+		false, want{200, "hello", "5", true})
 	f("status without a name", "GET", "HTTP/1.1 299 \r\nContent-Length: 5\r\n\r\nhello", false, want{299, "hello", "5", true})
 	f("status 999", "GET", "HTTP/1.1 999 Nonsense\r\nContent-Length: 5\r\n\r\nhello", false, want{999, "hello", "5", true})
 	f("error", "GET", "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\nhello", false, want{500, "hello", "5", true})
@@ -95,10 +100,13 @@ func TestResponsesArriveAsTheyWereSent(t *testing.T) {
 // The head of a response passes as it is, without what belongs to the connection and what only the gateway may say.
 func TestResponseHeadIsKept(t *testing.T) {
 	app := answering(t, strings.Join([]string{
-		"HTTP/1.1 418 I'm a teapot", "Server: app/1", "Set-Cookie: b=2; Path=/", "X-A: 1", "Set-Cookie: a=1", "X-A: 2", "x-lower: v", "Content-Encoding: gzip",
-		"Set-Cookie: b=3", "ETag: W/\"x\"", "Location: /there?a=b%20c", "WWW-Authenticate: Basic realm=\"app\"", "Cache-Control: public, max-age=9",
+		"HTTP/1.1 418 I'm a teapot", "Server: app/1", "Set-Cookie: b=2; Path=/", "X-A: 1", "Set-Cookie: a=1", "X-A: 2", "x-lower: v",
+		"Content-Encoding: gzip",
+		"Set-Cookie: b=3", "ETag: W/\"x\"", "Location: /there?a=b%20c", "WWW-Authenticate: Basic realm=\"app\"",
+		"Cache-Control: public, max-age=9",
 		"Content-Length: 5", "X-Empty:", "Vary: Cookie", "Vary: Accept",
-		"Connection: X-Hop, keep-alive", "X-Hop: 1", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Proxy-Authenticate: Basic", "TE: trailers",
+		"Connection: X-Hop, keep-alive", "X-Hop: 1", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive",
+		"Proxy-Authenticate: Basic", "TE: trailers",
 		"Upgrade: h2c", "X-Gatehouse-Reason: forged", "X-Gatehouse-Cache: forged", "", "hello",
 	}, "\r\n"))
 	g := newGateway(t, app)
@@ -106,7 +114,8 @@ func TestResponseHeadIsKept(t *testing.T) {
 	res.Header.Del("Date")
 	want := http.Header{
 		"Server": {"app/1"}, "Set-Cookie": {"b=2; Path=/", "a=1", "b=3"}, "X-A": {"1", "2"}, "X-Lower": {"v"}, "Content-Encoding": {"gzip"},
-		"Etag": {"W/\"x\""}, "Location": {"/there?a=b%20c"}, "Www-Authenticate": {"Basic realm=\"app\""}, "Cache-Control": {"public, max-age=9"},
+		"Etag": {"W/\"x\""}, "Location": {"/there?a=b%20c"}, "Www-Authenticate": {"Basic realm=\"app\""},
+		"Cache-Control":  {"public, max-age=9"},
 		"Content-Length": {"5"}, "X-Empty": {""}, "Vary": {"Cookie", "Accept"},
 	}
 	if fmt.Sprint(res.Header) != fmt.Sprint(want) || res.Status != "418 I'm a teapot" || res.body != "hello" {
@@ -127,7 +136,8 @@ func TestResponseHeadIsKept(t *testing.T) {
 // A renewed session cookie is added to the application's response, whatever its framing.
 func TestRenewedCookieReachesTheClient(t *testing.T) {
 	app := answering(t,
-		ok("hello", "Set-Cookie: a=1"), "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 204 No Content\r\nSet-Cookie: a=1\r\n\r\n")
+		ok("hello", "Set-Cookie: a=1"), "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\nSet-Cookie: a=1\r\n\r\n")
 	g := newGateway(t, app)
 	answer := hit(session("alice"))
 	answer.Renewed = []string{"ory_kratos_session=new; Path=/", "csrf=x"}

@@ -43,7 +43,8 @@ var (
 func (r *request) judgeForwarded() policy.Decision {
 	if !r.conn.trusted {
 		if ok, missed := r.untrusted.allow(); ok {
-			r.cfg.Logger.Warn("forward-auth was asked by a peer that is not in trusted_proxies", "peer", r.ctx.RemoteAddr().String(), "not_logged", missed)
+			r.cfg.Logger.Warn("forward-auth was asked by a peer that is not in trusted_proxies",
+				"peer", r.ctx.RemoteAddr().String(), "not_logged", missed)
 		}
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.UntrustedPeer}
 	}

@@ -18,7 +18,10 @@ import (
 
 // about returns the lines in which a front proxy describes a request, as Traefik and Caddy do.
 func about(method, uri string, more ...string) []string {
-	return append([]string{"X-Forwarded-Method: " + method, "X-Forwarded-Proto: https", "X-Forwarded-Host: app.example.com", "X-Forwarded-Uri: " + uri}, more...)
+	return append([]string{
+		"X-Forwarded-Method: " + method, "X-Forwarded-Proto: https", "X-Forwarded-Host: app.example.com",
+		"X-Forwarded-Uri: " + uri,
+	}, more...)
 }
 
 const authPath = "/.gatehouse/auth"
@@ -53,9 +56,11 @@ func TestForwardAuthAllows(t *testing.T) {
 	f(a, mail, head)
 	f(a, mail, g.ask(request("POST", authPath, "", about("GET", "/x", alice)...)))
 	f(a, mail, g.ask(request("PROPFIND", authPath, "", about("GET", "/x", alice)...)))
-	f(a, mail, g.get(authPath, about("GET", "/x", alice, "X-Original-Uri: /deny/x", "X-Original-Method: TRACE", "X-Forwarded-Port: a", "Forwarded: host=evil", "X-User-Id: root")...))
+	f(a, mail, g.get(authPath, about("GET", "/x", alice, "X-Original-Uri: /deny/x", "X-Original-Method: TRACE", "X-Forwarded-Port: a",
+		"Forwarded: host=evil", "X-User-Id: root")...))
 	for _, scheme := range []string{"http", "HTTPS", "ws", "wss"} {
-		f(a, mail, g.get(authPath, "X-Forwarded-Method: GET", "X-Forwarded-Host: APP.example.com.:443", "X-Forwarded-Uri: /x", "X-Forwarded-Proto: "+scheme, alice))
+		f(a, mail, g.get(authPath, "X-Forwarded-Method: GET", "X-Forwarded-Host: APP.example.com.:443", "X-Forwarded-Uri: /x",
+			"X-Forwarded-Proto: "+scheme, alice))
 	}
 	f(a, mail, g.get(authPath, "X-Forwarded-Method: GET", "X-Forwarded-Host: app.example.com", "X-Forwarded-Uri: /x", alice))
 
@@ -84,7 +89,8 @@ func TestForwardAuthAllows(t *testing.T) {
 func TestForwardAuthEndsOddConnections(t *testing.T) {
 	g := newGateway(t, nil, trusting)
 	for _, line := range []string{
-		"Content-Length: 1000", "Transfer-Encoding: chunked", "Content-Length: 5\r\nTransfer-Encoding: chunked", "Connection: Upgrade\r\nUpgrade: websocket", "Expect: 100-continue\r\nContent-Length: 5",
+		"Content-Length: 1000", "Transfer-Encoding: chunked", "Content-Length: 5\r\nTransfer-Encoding: chunked",
+		"Connection: Upgrade\r\nUpgrade: websocket", "Expect: 100-continue\r\nContent-Length: 5",
 	} {
 		for _, method := range []string{"GET", "POST"} {
 			c := g.dial()
@@ -107,7 +113,10 @@ func TestForwardAuthEndsOddConnections(t *testing.T) {
 func TestForwardAuthRefuses(t *testing.T) {
 	g := newGateway(t, nil, trusting)
 	g.sessions.know("session_token down", upstream.Answer{}, errOutage)
-	g.sessions.know("session_token weak", upstream.Answer{}, &upstream.Refusal{Status: 403, ContentType: "application/json", ErrorID: "session_aal2_required", Body: []byte(`{"a":1}`)})
+	g.sessions.know("session_token weak", upstream.Answer{}, &upstream.Refusal{
+		Status: 403, ContentType: "application/json",
+		ErrorID: "session_aal2_required", Body: []byte(`{"a":1}`),
+	})
 	f := func(status int, reason policy.Reason, lines ...string) {
 		t.Helper()
 		res := g.get(authPath, lines...)
@@ -146,8 +155,11 @@ func TestForwardAuthRefuses(t *testing.T) {
 	for name, values := range map[string][]string{
 		"X-Forwarded-Method": {"", "get", "TRACE", "CONNECT", "FOO", "GET, GET", "GET,GET", "GET /"},
 		"X-Forwarded-Host":   {"", "a b", "a, b", "a,b", "eve:pw@app.example.com", "a/b", "app.example.com:x", "."},
-		"X-Forwarded-Uri":    {"", "x", "*", "//x", "/a/../b", "/a/..%2fb", "/a%2fb", "/a;/..;/b", "/a b", "/a, /b", "http://app.example.com/x", "/%zz", "/a#b", "/a\\b", "/\xff", "?x", "/a%00"},
-		"X-Forwarded-Proto":  {"", "ftp", "https, http", "https,http", "javascript"},
+		"X-Forwarded-Uri": {
+			"", "x", "*", "//x", "/a/../b", "/a/..%2fb", "/a%2fb", "/a;/..;/b", "/a b", "/a, /b",
+			"http://app.example.com/x", "/%zz", "/a#b", "/a\\b", "/\xff", "?x", "/a%00",
+		},
+		"X-Forwarded-Proto": {"", "ftp", "https, http", "https,http", "javascript"},
 	} {
 		if name != "X-Forwarded-Proto" { // without which it goes
 			without(name)
@@ -185,7 +197,8 @@ func TestForwardAuthIsForTrustedPeers(t *testing.T) {
 		if res.StatusCode != status || (res.Header["X-User-Id"] != nil) != (status == 200) {
 			t.Errorf("%s, %+v: status %d head %v", network, trusted, res.StatusCode, res.Header)
 		}
-		if status == 403 && (g.observer.last().Reason != policy.UntrustedPeer || !strings.Contains(g.log.String(), "not in trusted_proxies") || len(g.sessions.questions()) > 0) {
+		told := g.observer.last().Reason == policy.UntrustedPeer && strings.Contains(g.log.String(), "not in trusted_proxies")
+		if status == 403 && (!told || len(g.sessions.questions()) > 0) {
 			t.Errorf("observed %v, log %q, asked %v", g.observer.last(), g.log, g.sessions.questions())
 		}
 	}

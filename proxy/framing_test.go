@@ -86,7 +86,10 @@ func TestAmbiguousFramingIsRefused(t *testing.T) {
 func TestConnectionEndsWhenTheClientSaysSo(t *testing.T) {
 	app := answering(t, ok("hello"))
 	g := newGateway(t, app)
-	for _, line := range []string{"Connection: close", "Connection: Close", "Connection: TE, CLOSE ", "Connection: close\r\nConnection: TE", "Connection: TE\r\nConnection: close"} {
+	for _, line := range []string{
+		"Connection: close", "Connection: Close", "Connection: TE, CLOSE ",
+		"Connection: close\r\nConnection: TE", "Connection: TE\r\nConnection: close",
+	} {
 		c := g.dial()
 		c.send(request("GET", "/public/x", "", line) + request("GET", "/public/y", ""))
 		if res := c.next("GET"); res.body != "hello" || !res.Close {

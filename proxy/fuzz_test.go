@@ -20,7 +20,8 @@ import (
 // A path that is accepted has one reading, which is the one that net/url has of it.
 func FuzzCanonicalPath(f *testing.F) {
 	for _, seed := range []string{
-		"/", "/a/b?c", "/a/../b", "/a/%2e%2E/b", "/a%2fb", "/a;b/c;d", "/..;/a", "/a%3b/b", "/%c3%a9", "//a", "/a%", "/.a/..b/c..", "/a/.", "/a#b", `/a\b`, "/%25", "/a;..", "http://a/b", "/a/;x/b", "/a/;",
+		"/", "/a/b?c", "/a/../b", "/a/%2e%2E/b", "/a%2fb", "/a;b/c;d", "/..;/a", "/a%3b/b", "/%c3%a9", "//a", "/a%", "/.a/..b/c..",
+		"/a/.", "/a#b", `/a\b`, "/%25", "/a;..", "http://a/b", "/a/;x/b", "/a/;",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -68,7 +69,8 @@ func FuzzCanonicalPath(f *testing.F) {
 // finds all others as they were.
 func FuzzCookies(f *testing.F) {
 	for _, seed := range []string{
-		"s=1", "a=1; s=1; b=2", "s=1; s=2\ns=3", `s="1"`, `a="x; s=evil; y"; s=good`, "s =1", "s= 1", "s", ";;s=1;", "s=\xff; s=1", "a;s=1", "S=1", "s=a b", "s=,", `s="`, "=s; s==", "s\t=\t1",
+		"s=1", "a=1; s=1; b=2", "s=1; s=2\ns=3", `s="1"`, `a="x; s=evil; y"; s=good`, "s =1", "s= 1", "s", ";;s=1;", "s=\xff; s=1",
+		"a;s=1", "S=1", "s=a b", "s=,", `s="`, "=s; s==", "s\t=\t1",
 	} {
 		f.Add(seed)
 	}
@@ -130,9 +132,12 @@ func others(line []byte) (pairs []string) {
 // of it, and nothing after it.
 func FuzzOutbound(f *testing.F) {
 	for _, seed := range []string{
-		"", "X-User-Id: root", "x_user.id: root\r\nX-A: b", "Connection: X-User-Id, close\r\nTrailer: X-User-Id", "X-A: b\r\n c", "X-A: b\nX-User-Id: root", "Cookie: a=1; s=2; b=3", "Cookie: s=1",
-		"Authorization: Bearer x", "X A: b", "Transfer-Encoding: chunked\r\nContent-Length: 5", "Content-Length: 5", "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: a", "X-Session-Token: x", "Host: b",
-		"Content_Length: 5", "Expect: 100-continue", "X-Empty:\r\nX-\xff: a", "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings", "X-A: \t b \t",
+		"", "X-User-Id: root", "x_user.id: root\r\nX-A: b", "Connection: X-User-Id, close\r\nTrailer: X-User-Id", "X-A: b\r\n c",
+		"X-A: b\nX-User-Id: root", "Cookie: a=1; s=2; b=3", "Cookie: s=1",
+		"Authorization: Bearer x", "X A: b", "Transfer-Encoding: chunked\r\nContent-Length: 5", "Content-Length: 5",
+		"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: a", "X-Session-Token: x", "Host: b",
+		"Content_Length: 5", "Expect: 100-continue", "X-Empty:\r\nX-\xff: a", "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings",
+		"X-A: \t b \t",
 	} {
 		f.Add("GET", "/a%20b?c", []byte(seed), false)
 	}
@@ -163,7 +168,8 @@ func FuzzOutbound(f *testing.F) {
 		}
 		raw := bytes.Clone(h.RequestURI())
 		o := outbound{
-			header: &h, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, credentials: credentials, peer: netip.MustParseAddr("192.0.2.1"), trusted: trusted,
+			header: &h, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, credentials: credentials,
+			peer: netip.MustParseAddr("192.0.2.1"), trusted: trusted,
 			fields: []policy.Field{{Name: []byte("X-User-Id"), Value: []byte("alice")}, {Name: []byte("X-User-Email")}}, connection: connection,
 		}
 		out, err := o.appendHead(nil)
@@ -192,7 +198,8 @@ func FuzzOutbound(f *testing.F) {
 				if len(values) != 1 || !trusted && !slices.Contains([]string{"192.0.2.1", "app.example.com", "http"}, values[0]) {
 					t.Fatalf("%q became %q", head, out)
 				}
-			case stripped.has([]byte(name)), folded == "x-user-id", folded == "x-user-email", folded == "content-length", folded == "transfer-encoding":
+			case stripped.has([]byte(name)), folded == "x-user-id", folded == "x-user-email", folded == "content-length",
+				folded == "transfer-encoding":
 				t.Fatalf("%q became %q: %s", head, out, name)
 			}
 		}

@@ -58,7 +58,8 @@ func TestGateDecides(t *testing.T) {
 		t.Helper()
 		s := &fakeSessions{}
 		presented := c(s)
-		d := proxy.NewGate(s, p).Decide(context.Background(), proxy.Target{Method: []byte("GET"), Host: []byte("h"), Path: []byte(path)}, presented)
+		target := proxy.Target{Method: []byte("GET"), Host: []byte("h"), Path: []byte(path)}
+		d := proxy.NewGate(s, p).Decide(context.Background(), target, presented)
 		got := ""
 		if d.View != nil {
 			got = string(d.View.Fields[0].Value)
@@ -183,7 +184,8 @@ func TestZeroDecisionDenies(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/", "/x"} {
-		if d := proxy.NewGate(&fakeSessions{}, p).Decide(context.Background(), proxy.Target{Path: []byte(path)}, proxy.Presented{}); d.Verdict != policy.Denied {
+		d := proxy.NewGate(&fakeSessions{}, p).Decide(context.Background(), proxy.Target{Path: []byte(path)}, proxy.Presented{})
+		if d.Verdict != policy.Denied {
 			t.Errorf("%s: %s", path, d.Verdict)
 		}
 	}

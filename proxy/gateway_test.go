@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -174,7 +175,8 @@ type setup struct {
 	Rules    []policy.Rule
 	Headers  []policy.Header
 	App      proxy.AppConfig
-	Listener net.Listener // one on loopback if nil
+	Listener net.Listener     // one on loopback if nil
+	Opened   func(*proxy.App) // is told the pool; may be nil
 }
 
 // someRules has a route for every access.
@@ -236,6 +238,9 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 	if s.App.Address != "" {
 		s.Config.App = proxy.NewApp(s.App)
 		t.Cleanup(s.Config.App.Close)
+		if s.Opened != nil {
+			s.Opened(s.Config.App)
+		}
 	}
 	ln := s.Listener
 	if ln == nil {
@@ -280,4 +285,30 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// With explain, every face says where the identity came from, and why an answer is what it is.
+func TestExplain(t *testing.T) {
+	app := answering(t, ok(""))
+	g := newGateway(t, app, trusting, func(s *setup) { s.Explain = true })
+	got := headOf(t, g, app, request("GET", "/x", "", "X-Gatehouse-Cache: forged", alice))
+	if !strings.HasSuffix(got, "\r\nX-Gatehouse-Cache: hit\r\n\r\n") || strings.Contains(got, "forged") {
+		t.Errorf("%q", got)
+	}
+	for _, path := range []string{"/public/x", "/optional/x"} {
+		if got := headOf(t, g, app, request("GET", path, "")); strings.Contains(got, "X-Gatehouse") {
+			t.Errorf("%q", got)
+		}
+	}
+	f := func(reason, cache string, res response) {
+		t.Helper()
+		if res.Header.Get("X-Gatehouse-Reason") != reason || res.Header.Get("X-Gatehouse-Cache") != cache {
+			t.Errorf("head %v, want %q and %q", res.Header, reason, cache)
+		}
+	}
+	f("session", "hit", g.get(authPath, about("GET", "/x", alice)...))
+	f("public", "", g.get(authPath, about("GET", "/public/x", alice)...))
+	f("no_credential", "", g.get(authPath, about("GET", "/x")...))
+	f("", "hit", g.get("/sessions/whoami", alice))
+	f("no_session", "", g.get("/sessions/whoami", "X-Session-Token: unknown"))
 }

@@ -143,9 +143,9 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// inspectHead looks at the lines of a request's head as they came, and appends its Connection lines to connection, which fasthttp does not
-// give out when one of them is "close". It fails when two servers could read the head differently, although fasthttp reads it one way:
-// lines that are folded or do not end in CRLF (RFC 9112 sections 2.2 and 5.2), and any Transfer-Encoding but chunked, or beside a
+// inspectHead looks at the lines of a request's head as they came, and appends its Connection lines to connection, which fasthttp does
+// not give out when one of them is "close". It fails when two servers could read the head differently, although fasthttp reads it one
+// way: lines that are folded or do not end in CRLF (RFC 9112 sections 2.2 and 5.2), and any Transfer-Encoding but chunked, or beside a
 // Content-Length (section 6.1). It fails too when there are too many lines.
 func inspectHead(h *fasthttp.RequestHeader, connection [][]byte) ([][]byte, error) {
 	encoded, measured := false, false

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -177,10 +178,48 @@ func TestLimitOfConnections(t *testing.T) {
 	}
 }
 
+// A request that has to wait gets the connection that becomes free, and a pool that is closed meanwhile keeps none.
+func TestWaitingForAConnection(t *testing.T) {
+	arrived, release, gone := make(chan struct{}), make(chan struct{}), make(chan int, 1)
+	app := newApp(t, func(c *appConn) {
+		for n := 0; ; n++ {
+			if _, complete := c.request(); !complete {
+				gone <- n
+				return
+			}
+			arrived <- struct{}{}
+			<-release
+			c.write(ok("done"))
+		}
+	})
+	var pool *proxy.App
+	g := newGateway(t, app, oneConn, func(s *setup) { s.Opened = func(a *proxy.App) { pool = a } })
+	clients := []*client{g.dial(), g.dial(), g.dial()}
+	for _, c := range clients {
+		c.send(request("GET", "/public/x", ""))
+	}
+	for i := range clients {
+		receive(t, arrived)
+		if i == len(clients)-1 {
+			pool.Close()
+		}
+		release <- struct{}{}
+	}
+	for _, c := range clients {
+		if res := c.next("GET"); res.body != "done" {
+			t.Errorf("body %q", res.body)
+		}
+	}
+	if n := receive(t, gone); n != len(clients) {
+		t.Errorf("%d requests on the connection", n)
+	}
+}
+
 // Whatever becomes of an exchange, its place among the connections is given back.
 func TestPlacesAreGivenBack(t *testing.T) {
 	answers := []string{
-		ok("hello"), "", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+		ok("hello"), "", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
 		"HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n" + longBody,
 	}
 	app := newApp(t, func(c *appConn) {
@@ -210,7 +249,8 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	})
 	g := newGateway(t, app)
 	c := g.dial()
-	c.send(request("GET", "/public/1", "") + request("GET", "/x", "") + request("GET", "/2", "", alice) + request("GET", "/sessions/whoami", "", bob) +
+	c.send(request("GET", "/public/1", "") + request("GET", "/x", "") + request("GET", "/2", "", alice) +
+		request("GET", "/sessions/whoami", "", bob) +
 		request("GET", "/3", "hello", bob) + request("GET", "/public/4", ""))
 	for _, want := range []string{"/public/1", "401", "/2", "session-bob", "/3", "/public/4"} {
 		if res := c.next("GET"); !strings.Contains(fmt.Sprint(res.StatusCode, res.body), want) {
@@ -284,5 +324,26 @@ func TestShutdownWaits(t *testing.T) {
 	}
 	if err := receive(t, done); err != nil {
 		t.Error(err)
+	}
+}
+
+// A server that was shut down before it was to serve does not begin.
+func TestServeAfterShutdown(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newBench(t, nil, request("GET", "/", "")).Server
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	if err := receive(t, served); err != nil {
+		t.Error(err)
+	}
+	if nc, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+		_ = nc.Close()
+		t.Error("the listener is still open")
 	}
 }

@@ -131,16 +131,6 @@ func (a *scriptedApp) heads() []string {
 	return heads
 }
 
-// onlyHead returns the head of the one request that must have been received.
-func (a *scriptedApp) onlyHead() string {
-	a.t.Helper()
-	heads := a.heads()
-	if len(heads) != 1 {
-		a.t.Fatalf("the application received %d requests, want 1: %q", len(heads), heads)
-	}
-	return heads[0]
-}
-
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

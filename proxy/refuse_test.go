@@ -35,12 +35,14 @@ func TestRefusals(t *testing.T) {
 			}
 			d := json.NewDecoder(strings.NewReader(res.body))
 			d.DisallowUnknownFields()
-			if err := d.Decode(&problem); err != nil || problem.Status != status || problem.Title != http.StatusText(status) || problem.Detail == "" || problem.Type != "about:blank" {
+			if err := d.Decode(&problem); err != nil || problem.Status != status || problem.Title != http.StatusText(status) ||
+				problem.Detail == "" || problem.Type != "about:blank" {
 				t.Errorf("body %q: %v", res.body, err)
 			}
 			for name, want := range map[string]bool{
-				"Www-Authenticate": status == 401, "Retry-After": status == 503, "Allow": status == 405, "X-Gatehouse-Reason": explain, "Set-Cookie": false,
-				"X-User-Id": false, "Location": false, "X-Gatehouse-Cache": false,
+				"Www-Authenticate": status == 401, "Retry-After": status == 503, "Allow": status == 405, "X-Gatehouse-Reason": explain,
+				"Set-Cookie": false,
+				"X-User-Id":  false, "Location": false, "X-Gatehouse-Cache": false,
 			} {
 				if got := h[name] != nil; got != want {
 					t.Errorf("status %d: %s is %q", status, name, h[name])
@@ -100,11 +102,15 @@ func flat(h http.Header) (lines []string) {
 // What the session service says about a session that it refuses reaches the client as it is.
 func TestRefusalOfTheServicePasses(t *testing.T) {
 	g := newGateway(t, answering(t, ok("must not be seen")), func(s *setup) { s.Explain = true })
-	refusal := &upstream.Refusal{Status: 403, ContentType: "application/json", ErrorID: "session_aal2_required", Body: []byte(`{"error":{"id":"session_aal2_required"}}` + "\n")}
+	refusal := &upstream.Refusal{
+		Status: 403, ContentType: "application/json", ErrorID: "session_aal2_required",
+		Body: []byte(`{"error":{"id":"session_aal2_required"}}` + "\n"),
+	}
 	g.sessions.know("session_token weak", upstream.Answer{}, refusal)
 	res := g.get("/x", "X-Session-Token: weak")
 	h := res.Header
-	if res.StatusCode != 403 || res.body != string(refusal.Body) || h.Get("Content-Type") != refusal.ContentType || h.Get("Ory-Error-Id") != refusal.ErrorID ||
+	if res.StatusCode != 403 || res.body != string(refusal.Body) || h.Get("Content-Type") != refusal.ContentType ||
+		h.Get("Ory-Error-Id") != refusal.ErrorID ||
 		h.Get("Cache-Control") != "no-store" || h.Get("X-Gatehouse-Reason") != string(policy.RefusedByService) {
 		t.Errorf("status %d head %v body %q", res.StatusCode, h, res.body)
 	}
@@ -118,7 +124,8 @@ func TestRenewedCookieComesWithARefusal(t *testing.T) {
 	g := newGateway(t, nil)
 	answer := upstream.Answer{Session: session("alice"), Renewed: []string{"ory_kratos_session=new; Path=/"}}
 	g.sessions.know("cookie c", answer, nil)
-	if res := g.get("/strong/x", "Cookie: ory_kratos_session=c"); res.StatusCode != 403 || res.Header.Get("Set-Cookie") != answer.Renewed[0] {
+	if res := g.get("/strong/x", "Cookie: ory_kratos_session=c"); res.StatusCode != 403 ||
+		res.Header.Get("Set-Cookie") != answer.Renewed[0] {
 		t.Errorf("status %d head %v", res.StatusCode, res.Header)
 	}
 }
@@ -165,9 +172,11 @@ func TestAccessLog(t *testing.T) {
 			t.Errorf("log %q", line)
 		}
 	}
-	f(request("GET", "/a%20b%22?token="+marked, "", alice), "msg=request", "face=proxy", "method=GET", "host=app.example.com", `path="/a b\""`, "status=200", "verdict=allowed",
+	f(request("GET", "/a%20b%22?token="+marked, "", alice), "msg=request", "face=proxy", "method=GET", "host=app.example.com",
+		`path="/a b\""`, "status=200", "verdict=allowed",
 		"reason=session", "route=all", "credential=session_token", "session=0123abcd", "identity=identity-alice", "source=hit")
-	f(request("GET", "/x", "", "Authorization: Bearer "+marked), "status=401", "verdict=unauthenticated", "reason=no_session", "credential=bearer")
+	f(request("GET", "/x", "", "Authorization: Bearer "+marked), "status=401", "verdict=unauthenticated", "reason=no_session",
+		"credential=bearer")
 	f(request("GET", "/%2e%2e/"+marked, ""), "status=400", "verdict=malformed")
 	f(request("GET", "/sessions/whoami?x="+marked, "", alice), "face=whoami", "path=/sessions/whoami")
 
@@ -177,7 +186,8 @@ func TestAccessLog(t *testing.T) {
 	c.next("POST")
 	c.send("hello")
 	c.next("POST")
-	if line := g.log.String()[before:]; !strings.Contains(line, "method=POST host=app.example.com path=/x status=200") || !strings.Contains(line, "session=0123abcd") {
+	if line := g.log.String()[before:]; !strings.Contains(line, "method=POST host=app.example.com path=/x status=200") ||
+		!strings.Contains(line, "session=0123abcd") {
 		t.Errorf("log %q", line)
 	}
 }

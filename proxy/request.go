@@ -42,9 +42,9 @@ type scratch struct {
 
 var requests = sync.Pool{New: func() any { return &request{scratch: new(scratch)} }}
 
-func (s *Server) newRequest(ctx *fasthttp.RequestCtx) *request {
+func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request {
 	r := requests.Get().(*request)
-	r.Server, r.ctx, r.conn, r.began = s, ctx, connOf(ctx), time.Now()
+	r.Server, r.ctx, r.conn, r.began = s, ctx, connOf(ctx), began
 	if path, err := canonicalPath(ctx.Request.Header.RequestURI(), r.scratch.path[:0]); err == nil {
 		r.path = path
 	}

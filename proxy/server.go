@@ -177,7 +177,7 @@ func (s *Server) Connections() int { return int(s.http.GetOpenConnectionsCount()
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	r, judged := ctx.UserValue(judgedKey{}).(*request)
 	if !judged {
-		r = s.newRequest(ctx)
+		r = s.newRequest(ctx, ctx.Time())
 	}
 	s.cfg.Observer.Began(r.face)
 	defer func() { r.finish(recover()) }()
@@ -199,7 +199,7 @@ type judgedKey struct{}
 // expect judges a request that waits for 100 Continue before it sends its body, so that nobody is asked for a body who may not send one.
 // It returns the status to answer with. headReceived leaves only requests to the proxy face to it.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
-	r := s.newRequest(ctx)
+	r := s.newRequest(ctx, time.Now())
 	defer func() {
 		if failure := recover(); failure != nil || r.decision.Verdict != policy.Allowed {
 			s.cfg.Observer.Began(r.face)

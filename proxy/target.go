@@ -63,7 +63,7 @@ scan:
 				return nil, errTarget
 			}
 		case dot:
-			if target[i-1] == '/' { // only here can a dot segment begin
+			if target[i-1] == '/' && !namesOn(target[i+1:]) { // only here can a dot segment begin
 				simple = false
 			}
 		case percent, param:
@@ -84,6 +84,11 @@ scan:
 		return path, nil
 	}
 	return decodePath(path, buf)
+}
+
+// namesOn reports whether the segment whose first byte is a dot is seen at its second byte to be a name, such as .well-known.
+func namesOn(rest []byte) bool {
+	return len(rest) > 0 && pathBytes[rest[0]] == plain
 }
 
 // decodePath is the slow part of canonicalPath, for paths with dots, encoded bytes or parameters. path has no byte that is refused, and

@@ -61,7 +61,8 @@ func TestWhoamiAnswersAsKratosDoes(t *testing.T) {
 			h.Del("Date")
 		}
 		if diff := cmp.Diff(c.Header, res.Header); diff != "" || res.StatusCode != c.StatusCode || res.body != c.body {
-			t.Errorf("%s: status %d, want %d (-kratos +gatehouse)\n%s\nbody\n%s", name, res.StatusCode, c.StatusCode, diff, cmp.Diff(c.body, res.body))
+			t.Errorf("%s: status %d, want %d (-kratos +gatehouse)\n%s\nbody\n%s",
+				name, res.StatusCode, c.StatusCode, diff, cmp.Diff(c.body, res.body))
 		}
 	}
 	value := func(c capture, before string) string {
@@ -140,8 +141,12 @@ func TestWhoami(t *testing.T) {
 		t.Errorf("another client got the cookie: %v", res.Header)
 	}
 	// The id of a request is repeated only where it needs no escaping.
-	for id, want := range map[string]bool{"rid-1": true, strings.Repeat("x", 256): true, strings.Repeat("x", 257): false, `a"b`: false, `a\b`: false, "<a>": false, "a&b": false, "\xc3\xa9": false, "a\tb": false} {
-		if res := g.get("/sessions/whoami", "X-Request-Id: "+id); strings.Contains(res.body, id) != want || !strings.HasSuffix(res.body, "}}\n") {
+	for id, want := range map[string]bool{
+		"rid-1": true, strings.Repeat("x", 256): true, strings.Repeat("x", 257): false,
+		`a"b`: false, `a\b`: false, "<a>": false, "a&b": false, "\xc3\xa9": false, "a\tb": false,
+	} {
+		res := g.get("/sessions/whoami", "X-Request-Id: "+id)
+		if strings.Contains(res.body, id) != want || !strings.HasSuffix(res.body, "}}\n") {
 			t.Errorf("%q: body %q", id, res.body)
 		}
 	}
@@ -179,7 +184,8 @@ func TestWhoamiWithAQueryIsPassedThrough(t *testing.T) {
 		t.Helper()
 		g.passthrough.reply, g.passthrough.err, g.passthrough.asked = reply, err, nil
 		res := g.get("/sessions/whoami?tokenize_as=jwt&x=%2f", lines...)
-		if res.StatusCode != status || res.body != body || res.Header.Get("Cache-Control") != kratosNoStore || res.Header.Get("Vary") != "Cookie" {
+		if res.StatusCode != status || res.body != body || res.Header.Get("Cache-Control") != kratosNoStore ||
+			res.Header.Get("Vary") != "Cookie" {
 			t.Errorf("status %d body %q head %v", res.StatusCode, res.body, res.Header)
 		}
 		for _, field := range reply.Header {
@@ -194,7 +200,10 @@ func TestWhoamiWithAQueryIsPassedThrough(t *testing.T) {
 			t.Errorf("asked the cache too: %v", g.sessions.questions())
 		}
 	}
-	typed := []upstream.Field{{Name: "Content-Type", Value: "application/json; charset=utf-8"}, {Name: "X-Kratos-Authenticated-Identity-Id", Value: "i"}}
+	typed := []upstream.Field{
+		{Name: "Content-Type", Value: "application/json; charset=utf-8"},
+		{Name: "X-Kratos-Authenticated-Identity-Id", Value: "i"},
+	}
 	const asAlice = "session_token " + aliceToken + " ?tokenize_as=jwt&x=%2f"
 	f(upstream.Reply{Status: 200, Header: typed, Body: []byte(`{"tokenized":"x"}`)}, nil, asAlice, 200, `{"tokenized":"x"}`, alice)
 	f(upstream.Reply{Status: 400, Header: typed, Body: []byte(`{}`)}, nil, asAlice, 400, `{}`, alice)

@@ -131,8 +131,8 @@ func (p *paths) add(pattern string, c candidate) {
 	p.exact[pattern] = append(p.exact[pattern], c)
 }
 
-// find returns the first route for a request, or nil. host is in lower case without port or trailing dot, path is canonical: one that does
-// not begin with a slash has no route.
+// find returns the first route for a request, or nil. host is in lower case without port or trailing dot, path is canonical: one that
+// does not begin with a slash has no route.
 func (rs *routes) find(host, path, method []byte) *Route {
 	if len(path) == 0 || path[0] != '/' {
 		return nil

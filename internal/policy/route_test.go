@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
-	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 func compile(t testing.TB, rules []policy.Rule, headers ...policy.Header) *policy.Policy {
@@ -47,7 +46,10 @@ func TestPathPatterns(t *testing.T) {
 	f("/*", []string{"/", "/a", "/a/b", "/a/", "/*"}, []string{"", "a", "*"})
 	f("/", []string{"/"}, []string{"", "/a", "//"})
 	f("/login", []string{"/login"}, []string{"/login/", "/login/x", "/loginx", "/Login", "/", "login", "/x/login"})
-	f("/admin/*", []string{"/admin", "/admin/", "/admin/x", "/admin/x/y"}, []string{"/administrator", "/admi", "/", "/x/admin", "/ADMIN", "/Admin/x"})
+	f("/admin/*", []string{"/admin", "/admin/", "/admin/x", "/admin/x/y"}, []string{
+		"/administrator", "/admi", "/", "/x/admin",
+		"/ADMIN", "/Admin/x",
+	})
 	f("/a/b/*", []string{"/a/b", "/a/b/c"}, []string{"/a", "/a/bc", "/a/", "/b"})
 	f("/a/", []string{"/a/"}, []string{"/a", "/a/b"})
 	f("/a//*", []string{"/a/"}, []string{"/a", "/a/b"}) // no canonical path has an empty segment
@@ -70,14 +72,23 @@ func TestHostPatterns(t *testing.T) {
 		}
 	}
 	f("", []string{"a.example.com", "example.com", "[::1]", "x"}, nil)
-	f("app.example.com", []string{"app.example.com"}, []string{"", "example.com", "x.app.example.com", "app.example.com.", "appxexample.com"})
+	f("app.example.com", []string{"app.example.com"}, []string{
+		"", "example.com", "x.app.example.com", "app.example.com.",
+		"appxexample.com",
+	})
 	f("App.Example.com", []string{"app.example.com"}, nil)
-	f("*.example.com", []string{"a.example.com", "a.b.example.com"}, []string{"example.com", "xexample.com", "", "com", "example.com.evil", "a.example.comx"})
+	f("*.example.com", []string{"a.example.com", "a.b.example.com"}, []string{
+		"example.com", "xexample.com", "", "com",
+		"example.com.evil", "a.example.comx",
+	})
 	f("[::1]", []string{"[::1]"}, []string{"::1"})
 }
 
 func TestMethods(t *testing.T) {
-	p := compile(t, []policy.Rule{{Name: "read", Path: "/*", Methods: []string{"GET", "HEAD"}}, {Name: "post", Path: "/*", Methods: []string{"POST"}}})
+	p := compile(t, []policy.Rule{
+		{Name: "read", Path: "/*", Methods: []string{"GET", "HEAD"}},
+		{Name: "post", Path: "/*", Methods: []string{"POST"}},
+	})
 	for method, want := range map[string]string{"GET": "read", "HEAD": "read", "POST": "post", "PUT": "", "get": "", "": "", "GETX": ""} {
 		if got := route(p, method, "h", "/"); got != want {
 			t.Errorf("%s: %q, want %q", method, got, want)
@@ -87,12 +98,18 @@ func TestMethods(t *testing.T) {
 
 func TestFirstMatchWins(t *testing.T) {
 	rules := []policy.Rule{
-		{Name: "exact", Path: "/a/b"}, {Name: "post", Path: "/a/*", Methods: []string{"POST"}}, {Name: "host", Host: "*.example.com", Path: "/a/*"},
-		{Name: "a", Path: "/a/*"}, {Name: "app", Host: "app.example.com", Path: "/*"}, {Name: "late", Path: "/a/b"}, {Path: "/*"},
+		{Name: "exact", Path: "/a/b"},
+		{Name: "post", Path: "/a/*", Methods: []string{"POST"}},
+		{Name: "host", Host: "*.example.com", Path: "/a/*"},
+		{Name: "a", Path: "/a/*"},
+		{Name: "app", Host: "app.example.com", Path: "/*"},
+		{Name: "late", Path: "/a/b"},
+		{Path: "/*"},
 	}
 	p := compile(t, rules)
 	for request, want := range map[string]string{
-		"GET app.example.com /a/b": "exact", "POST app.example.com /a/c": "post", "GET app.example.com /a/c": "host", "GET other /a/c": "a", "GET app.example.com /c": "app", "GET other /c": "routes[6]",
+		"GET app.example.com /a/b": "exact", "POST app.example.com /a/c": "post", "GET app.example.com /a/c": "host",
+		"GET other /a/c": "a", "GET app.example.com /c": "app", "GET other /c": "routes[6]",
 	} {
 		part := strings.Fields(request)
 		if got := route(p, part[0], part[1], part[2]); got != want {
@@ -120,7 +137,9 @@ func TestCompileRefuses(t *testing.T) {
 }
 
 func TestParseAccess(t *testing.T) {
-	for name, want := range map[string]policy.Access{"deny": policy.DenyAccess, "public": policy.PublicAccess, "optional": policy.OptionalAccess, "session": policy.SessionAccess} {
+	for name, want := range map[string]policy.Access{
+		"deny": policy.DenyAccess, "public": policy.PublicAccess, "optional": policy.OptionalAccess, "session": policy.SessionAccess,
+	} {
 		if got, ok := policy.ParseAccess(name); !ok || got != want {
 			t.Errorf("%s: %v, %v", name, got, ok)
 		}
@@ -156,7 +175,10 @@ func rulesFrom(numbers []byte) []policy.Rule {
 	methods := [][]string{nil, {"GET"}, {"POST", "PUT"}}
 	var rules []policy.Rule
 	for _, n := range numbers {
-		rules = append(rules, policy.Rule{Host: hosts[int(n)%len(hosts)], Path: paths[int(n)/len(hosts)%len(paths)], Methods: methods[int(n)/(len(hosts)*len(paths))%len(methods)]})
+		rest := int(n) / len(hosts)
+		rules = append(rules, policy.Rule{
+			Host: hosts[int(n)%len(hosts)], Path: paths[rest%len(paths)], Methods: methods[rest/len(paths)%len(methods)],
+		})
 	}
 	return rules
 }
@@ -208,7 +230,8 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 func thousandRules() []policy.Rule {
 	var rules []policy.Rule
 	for i := range 500 {
-		rules = append(rules, policy.Rule{Path: fmt.Sprintf("/app/%d/*", i), Methods: []string{"GET", "POST"}, Access: policy.SessionAccess, AAL: upstream.AAL1},
+		rules = append(rules,
+			policy.Rule{Path: fmt.Sprintf("/app/%d/*", i), Methods: []string{"GET", "POST"}, Access: policy.SessionAccess},
 			policy.Rule{Host: fmt.Sprintf("h%d.example.com", i), Path: "/*", Access: policy.PublicAccess})
 	}
 	return rules
@@ -216,7 +239,9 @@ func thousandRules() []policy.Rule {
 
 func BenchmarkRoute1000(b *testing.B) {
 	p := compile(b, thousandRules())
-	for name, path := range map[string]string{"first": "/app/0/x", "last": "/app/499/x", "none": "/other/x/y", "deep": strings.Repeat("/a", 30000)} {
+	for name, path := range map[string]string{
+		"first": "/app/0/x", "last": "/app/499/x", "none": "/other/x/y", "deep": strings.Repeat("/a", 30000),
+	} {
 		b.Run(name, func(b *testing.B) {
 			host, path, method := []byte("www.example.com"), []byte(path), []byte("GET")
 			b.ReportAllocs()

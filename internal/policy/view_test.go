@@ -92,10 +92,12 @@ func TestValuesThatCannotBeHeaders(t *testing.T) {
 	f("{\"id\":\"1\",\"a\":[\"b\nc\"]}", "read JSON value")
 
 	p := compile(t, nil, policy.Header{Name: "X-It", Path: "a"})
-	if v, err := p.View(&upstream.Session{Body: []byte(`{"a":"` + long + `"}`)}); err != nil || len(v.Fields[0].Value) != policy.MaxValue {
+	if v, err := p.View(&upstream.Session{Body: []byte(`{"a":"` + long + `"}`)}); err != nil ||
+		len(v.Fields[0].Value) != policy.MaxValue {
 		t.Errorf("the longest value: %v", err)
 	}
-	if _, err := p.View(&upstream.Session{Body: []byte(`{"a":"secret` + long + `"}`)}); err == nil || strings.Contains(err.Error(), "secret") {
+	_, err := p.View(&upstream.Session{Body: []byte(`{"a":"secret` + long + `"}`)})
+	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("an error with the value in it: %v", err)
 	}
 }
@@ -189,7 +191,9 @@ func TestViewsAreRemembered(t *testing.T) {
 
 // Requests of one session may meet two policies at once.
 func TestViewsDuringReload(t *testing.T) {
-	policies := []*policy.Policy{compile(t, nil, policy.Header{Name: "X-A", Path: "a"}), compile(t, nil, policy.Header{Name: "X-B", Path: "b"})}
+	policies := []*policy.Policy{
+		compile(t, nil, policy.Header{Name: "X-A", Path: "a"}), compile(t, nil, policy.Header{Name: "X-B", Path: "b"}),
+	}
 	want := []string{"X-A1", "X-B2"}
 	s := &upstream.Session{Body: []byte(`{"a":"1","b":"2"}`)}
 	var all sync.WaitGroup
@@ -215,7 +219,8 @@ func TestNames(t *testing.T) {
 	if got := strings.Join(names, " "); got != "denied allowed unauthenticated refused unavailable malformed" {
 		t.Errorf("verdicts %q", got)
 	}
-	if p := compile(t, nil, policy.Header{Name: "X-A", Path: "a"}); len(p.Headers()) != 1 || p.Headers()[0].Name != "X-A" || len(p.Routes()) != 0 {
+	p := compile(t, nil, policy.Header{Name: "X-A", Path: "a"})
+	if len(p.Headers()) != 1 || p.Headers()[0].Name != "X-A" || len(p.Routes()) != 0 {
 		t.Errorf("headers %v routes %v", p.Headers(), p.Routes())
 	}
 }
