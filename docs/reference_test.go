@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -30,6 +31,7 @@ func TestMetrics(t *testing.T) {
 	m.WatchGuard("kratos", guard.New(nil, guard.Config{}))
 	m.WatchCache(func() sessioncache.Stats { return sessioncache.Stats{} })
 	m.WatchConnections(func() int { return 0 })
+	m.CertificateLoaded(":443", time.Now())
 	families, err := m.Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func (r *request) judgeForwarded() policy.Decision {
 			r.cfg.Logger.Warn("forward-auth was asked about a request that cannot be told: the header must be there once, with one value",
 				"header", bad, "peer", r.ctx.RemoteAddr().String(), "not_logged", missed)
 		}
-		return malformed(policy.MalformedTarget)
+		return malformed(policy.MalformedForward)
 	}
 	r.target = target
 	return r.decide()

@@ -139,7 +139,7 @@ func TestForwardAuthRefuses(t *testing.T) {
 	// Each of the headers must be there once, with one reading.
 	bad := func(lines ...string) {
 		t.Helper()
-		f(400, policy.MalformedTarget, append(lines, alice)...)
+		f(400, policy.MalformedForward, append(lines, alice)...)
 	}
 	without := func(name string, more ...string) {
 		t.Helper()

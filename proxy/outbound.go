@@ -18,6 +18,9 @@ const maxFields = 128
 // errHeaders says that a request has a header that cannot be passed on. What exactly is wrong is not told to whoever sent it.
 var errHeaders = errors.New("request has a header that cannot be passed on")
 
+// errManyHeaders says that a request has more than maxFields header lines.
+var errManyHeaders = errors.New("request has too many header lines")
+
 // A strip knows which header lines of a client never reach the application under one policy. Names are compared folded, because CGI, WSGI
 // and PHP servers read X_User_Id, X.User.Id and X-User-Id as the same variable (CVE-2025-64484, CVE-2026-39858, CVE-2026-88011).
 type strip struct {
@@ -157,7 +160,7 @@ func inspectHead(h *fasthttp.RequestHeader, connection [][]byte) ([][]byte, erro
 			return nil, errHeaders
 		}
 		if count++; count > maxFields+1 { // and the blank line
-			return nil, errHeaders
+			return nil, errManyHeaders
 		}
 		switch line[0] | 0x20 {
 		case 'c':

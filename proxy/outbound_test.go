@@ -227,7 +227,7 @@ func TestHeadsThatCannotBePassedOn(t *testing.T) {
 		many[i] = "A: b"
 	}
 	f(200, many...)
-	f(400, append(many, "A: b")...)
+	f(431, append(many, "A: b")...)
 	f(200, "Cookie: a="+strings.Repeat("x", 60<<10))
 	f(431, "Cookie: a="+strings.Repeat("x", 64<<10))
 	f(400, "X User-Id: v")

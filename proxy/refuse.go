@@ -46,6 +46,8 @@ func status(d *policy.Decision) int {
 		switch d.Reason {
 		case policy.UnsupportedMethod:
 			return fasthttp.StatusMethodNotAllowed
+		case policy.TooManyHeaders:
+			return fasthttp.StatusRequestHeaderFieldsTooLarge
 		case policy.UnsupportedVersion:
 			return fasthttp.StatusHTTPVersionNotSupported
 		}
@@ -66,14 +68,19 @@ func (r *request) answer(status int) {
 	case fasthttp.StatusServiceUnavailable:
 		h.Set(fasthttp.HeaderRetryAfter, retryAfter)
 	case fasthttp.StatusMethodNotAllowed:
-		h.Set(fasthttp.HeaderAllow, allowedMethods)
+		h.Set(fasthttp.HeaderAllow, allowedMethods[r.face])
 	}
 	r.explain()
 	h.SetContentType("application/problem+json")
 	r.ctx.SetBody(problems[status])
 }
 
-const allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+// allowedMethods are the methods that each face answers.
+var allowedMethods = [...]string{
+	ProxyFace:       "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+	ForwardAuthFace: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+	WhoamiFace:      "GET, HEAD",
+}
 
 // passOn answers with the session service's own refusal.
 func (r *request) passOn(refusal *upstream.Refusal) {
@@ -109,16 +116,17 @@ func (r *request) explainOutage() {
 var problems = func() map[int][]byte {
 	m := map[int][]byte{}
 	for status, detail := range map[int]string{
-		fasthttp.StatusBadRequest:              "The request has more than one reading, or none.",
-		fasthttp.StatusUnauthorized:            "A valid session is needed.",
-		fasthttp.StatusForbidden:               "This is not allowed.",
-		fasthttp.StatusNotFound:                "There is nothing here.",
-		fasthttp.StatusMethodNotAllowed:        "The method is not supported.",
-		fasthttp.StatusInternalServerError:     "The gateway failed. Nothing was let through.",
-		fasthttp.StatusBadGateway:              "The application gave no usable answer.",
-		fasthttp.StatusServiceUnavailable:      "An answer cannot be had right now. Try again.",
-		fasthttp.StatusGatewayTimeout:          "The application did not answer in time.",
-		fasthttp.StatusHTTPVersionNotSupported: "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
+		fasthttp.StatusBadRequest:                  "The request has more than one reading, or none.",
+		fasthttp.StatusUnauthorized:                "A valid session is needed.",
+		fasthttp.StatusForbidden:                   "This is not allowed.",
+		fasthttp.StatusNotFound:                    "There is nothing here.",
+		fasthttp.StatusMethodNotAllowed:            "The method is not supported.",
+		fasthttp.StatusRequestHeaderFieldsTooLarge: "The request has more header lines than are looked at.",
+		fasthttp.StatusInternalServerError:         "The gateway failed. Nothing was let through.",
+		fasthttp.StatusBadGateway:                  "The application gave no usable answer.",
+		fasthttp.StatusServiceUnavailable:          "An answer cannot be had right now. Try again.",
+		fasthttp.StatusGatewayTimeout:              "The application did not answer in time.",
+		fasthttp.StatusHTTPVersionNotSupported:     "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
 	} {
 		m[status] = fmt.Appendf(nil, `{"type":"about:blank","title":%s,"status":%d,"detail":%s}`+"\n",
 			strconv.Quote(fasthttp.StatusMessage(status)), status, strconv.Quote(detail))

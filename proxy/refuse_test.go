@@ -177,7 +177,7 @@ func TestAccessLog(t *testing.T) {
 		"reason=session", "route=all", "credential=session_token", "session=0123abcd", "identity=identity-alice", "source=hit")
 	f(request("GET", "/x", "", "Authorization: Bearer "+marked), "status=401", "verdict=unauthenticated", "reason=no_session",
 		"credential=bearer")
-	f(request("GET", "/%2e%2e/"+marked, ""), "status=400", "verdict=malformed")
+	f(request("GET", "/%2e%2e/x?"+marked, ""), "client=127.0.0.1:", "method=GET", "path=/%2e%2e/x", "status=400", "verdict=malformed")
 	f(request("GET", "/sessions/whoami?x="+marked, "", alice), "face=whoami", "path=/sessions/whoami")
 
 	c := g.dial()

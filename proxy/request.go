@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"runtime/debug"
@@ -108,7 +109,10 @@ func (r *request) judge() policy.Decision {
 	d := r.decide()
 	if d.Verdict == policy.Allowed {
 		var err error
-		if r.connection, err = inspectHead(h, r.scratch.connection[:0]); err != nil {
+		switch r.connection, err = inspectHead(h, r.scratch.connection[:0]); {
+		case errors.Is(err, errManyHeaders):
+			return malformed(policy.TooManyHeaders)
+		case err != nil:
 			return malformed(policy.MalformedHeaders)
 		}
 		r.last = listedIn(r.connection, []byte("close"))
@@ -174,6 +178,7 @@ func (r *request) forward(head []byte) {
 	}
 	r.conn.limitIdle(0)
 	r.ctx.Response.Reset()
+	r.renew(r.decision.Renewed)
 	if errors.Is(err, errAborted) {
 		r.decision.Verdict, r.decision.Reason = policy.Malformed, policy.AbortedBody
 		r.answer(fasthttp.StatusBadRequest)
@@ -181,8 +186,10 @@ func (r *request) forward(head []byte) {
 	}
 	r.cfg.Observer.AppAnswered(0, time.Since(began))
 	if ok, missed := r.silentApp.allow(); ok {
-		r.cfg.Logger.Warn("application did not answer", "error", err, "not_logged", missed)
+		r.cfg.Logger.Warn("application did not answer", "route", r.decision.Route.Name, "path", string(r.target.Path), "error", err,
+			"not_logged", missed)
 	}
+	r.decision.Reason = policy.ApplicationFailed
 	r.answer(appStatus(err))
 }
 
@@ -207,15 +214,21 @@ func (r *request) renew(lines []string) {
 // log writes the line of the access log. A session appears as the tag of its credential, and the query, which may hold secrets, not at
 // all.
 func (r *request) log(total time.Duration) {
+	if r.target.Raw == nil { // it was refused before it had a target: say what there was
+		h := &r.ctx.Request.Header
+		path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
+		r.target = Target{Method: h.Method(), Host: h.Host(), Path: path}
+	}
 	attrs := []slog.Attr{
 		slog.String("face", r.face.String()),
+		slog.String("client", r.conn.RemoteAddr().String()),
 		slog.String("method", string(r.target.Method)),
 		slog.String("host", string(r.target.Host)),
 		slog.String("path", string(r.target.Path)),
 		slog.Int("status", r.ctx.Response.StatusCode()),
 		slog.String("verdict", r.decision.Verdict.String()),
 		slog.String("reason", string(r.decision.Reason)),
-		slog.Duration("took", total),
+		slog.Float64("took_seconds", total.Seconds()),
 	}
 	if r.decision.Route != nil {
 		attrs = append(attrs, slog.String("route", r.decision.Route.Name))

@@ -128,6 +128,9 @@ func TestWhoami(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "FOO"} {
 		res := g.ask(request(method, "/sessions/whoami", "", alice))
 		f(of(policy.Malformed, policy.UnsupportedMethod), 405, res.body, res)
+		if allow := res.Header.Get("Allow"); allow != "GET, HEAD" {
+			t.Errorf("%s: Allow: %s", method, allow)
+		}
 	}
 	if res := g.ask("GET /sessions/whoami HTTP/1.2\r\nHost: app.example.com\r\n" + alice + "\r\n\r\n"); res.StatusCode != 505 {
 		t.Errorf("status %d", res.StatusCode)

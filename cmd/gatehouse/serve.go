@@ -52,7 +52,7 @@ func reloadOnHangup(a *app.App) (stop func()) {
 		for {
 			select {
 			case <-hangup:
-				_ = a.Reload()
+				_, _ = a.Reload()
 			case <-done:
 				return
 			}

@@ -30,6 +30,7 @@ type fixture struct {
 	registry *prometheus.Registry
 	ready    error
 	reload   error
+	restart  []string
 	config   error
 	blind    bool // looks at no credentials
 	reloads  int
@@ -65,7 +66,7 @@ func newFixture(t *testing.T) *fixture {
 			return all
 		},
 		Revoked: func() { f.revoked++ },
-		Reload:  func() error { f.reloads++; return f.reload },
+		Reload:  func() ([]string, error) { f.reloads++; return f.restart, f.reload },
 		ConfigYAML: func(w io.Writer) error {
 			_, err := io.WriteString(w, "listen: :8080\n")
 			return errors.Join(err, f.config)
@@ -197,6 +198,10 @@ func TestReload(t *testing.T) {
 	f := newFixture(t)
 	if w := f.do("POST", "/-/reload", ""); w.Code != 200 || w.Body.String() != "{\"reloaded\":true}\n" || f.reloads != 1 {
 		t.Errorf("status %d, body %q, reloads %d", w.Code, w.Body, f.reloads)
+	}
+	f.restart = []string{"listen", "log"}
+	if w := f.do("POST", "/-/reload", ""); w.Code != 200 || w.Body.String() != "{\"reloaded\":true,\"restart_for\":[\"listen\",\"log\"]}\n" {
+		t.Errorf("status %d, body %q", w.Code, w.Body)
 	}
 	f.reload = errors.New("config.yaml:3:1: unknown key")
 	if w := f.do("POST", "/-/reload", ""); w.Code != 500 || w.Body.String() != "config.yaml:3:1: unknown key\n" {

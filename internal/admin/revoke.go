@@ -36,14 +36,14 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		attrs = append(attrs, what, fields.Get(what))
 	}
 	s.cfg.Logger.Info("revoked by the admin listener", attrs...)
-	writeJSON(w, "revoked", what)
+	writeJSON(w, map[string]string{"revoked": what})
 }
 
 // flush forgets every session.
 func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
 	s.cfg.Sessions.Flush()
 	s.cfg.Logger.Info("flushed by the admin listener", "peer", r.RemoteAddr)
-	writeJSON(w, "flushed", true)
+	writeJSON(w, map[string]bool{"flushed": true})
 }
 
 // end revokes what fields name and returns which of them it was.
@@ -180,8 +180,8 @@ func parseJSON(body string) (url.Values, error) {
 	return fields, nil
 }
 
-// writeJSON answers 200 with an object of one field.
-func writeJSON(w http.ResponseWriter, name string, value any) {
+// writeJSON answers 200 with an object.
+func writeJSON(w http.ResponseWriter, object any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{name: value})
+	_ = json.NewEncoder(w).Encode(object)
 }

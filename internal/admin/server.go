@@ -36,9 +36,9 @@ type Config struct {
 	// that is looked at. It returns none if the kind is not looked at.
 	Credentials func(kind upstream.Kind, value []byte) []upstream.Credential
 
-	Revoked    func()                // called after each revocation
-	Reload     func() error          // reads the configuration again; if it fails, the one in force remains
-	ConfigYAML func(io.Writer) error // writes the configuration in force, without secrets
+	Revoked    func()                   // called after each revocation
+	Reload     func() ([]string, error) // reads the configuration again and names what of it needs a restart; if it fails, the old one remains
+	ConfigYAML func(io.Writer) error    // writes the configuration in force, without secrets
 	Logger     *slog.Logger
 }
 
@@ -160,11 +160,15 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 }
 
 func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
-	if err := s.cfg.Reload(); err != nil {
+	restart, err := s.cfg.Reload()
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	writeJSON(w, "reloaded", true)
+	writeJSON(w, struct {
+		Reloaded   bool     `json:"reloaded"`
+		RestartFor []string `json:"restart_for,omitempty"`
+	}{true, restart})
 }
 
 func (s *Server) config(w http.ResponseWriter, _ *http.Request) {

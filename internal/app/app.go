@@ -7,11 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/admin"
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/listen"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
@@ -37,7 +39,10 @@ type App struct {
 	server  *proxy.Server
 	admin   *admin.Server
 	state   atomic.Pointer[error] // why it is not ready; nil error when it is
-	bound   []bound               // set before OnReady is called, and constant from then on
+
+	certificates *listen.Certificates
+	requests     []listen.Config
+	bound        []bound // set before OnReady is called, and constant from then on
 
 	reloading chan struct{} // holds one token: reloads do not overlap
 }
@@ -57,7 +62,11 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.service, err = newService(cfg, a.metrics, opts.Build.Version); err != nil {
+	a.certificates = listen.NewCertificates(opts.Logger, a.metrics)
+	if a.requests, err = a.requestListeners(cfg); err != nil {
+		return nil, err
+	}
+	if a.service, err = newService(cfg, a.metrics, opts.Logger, opts.Build.Version); err != nil {
 		return nil, err
 	}
 	a.cache, err = sessioncache.New(a.service.guard, sessioncache.Config{
@@ -127,10 +136,21 @@ func (a *App) Run(ctx context.Context) error {
 	if a.bound, err = a.bind(cfg); err != nil {
 		return err
 	}
-	failed := make(chan error, len(a.bound))
+	watching, stopWatching := context.WithCancel(context.Background())
+	var watch sync.WaitGroup
+	watch.Go(func() { a.certificates.Watch(watching) })
+	defer func() {
+		stopWatching()
+		watch.Wait()
+	}()
+	failed := make(chan error)
+	running := 0
 	for _, b := range a.bound {
-		go func() { failed <- b.serve() }()
-		a.opts.Logger.Info("listening", "for", b.name, "address", b.listener.Addr().String())
+		for _, ln := range b.listeners {
+			running++
+			go func() { failed <- b.serve(ln) }()
+			a.opts.Logger.Info("listening", "for", b.name, "address", ln.Addr().String())
+		}
 	}
 	var ready error
 	a.state.Store(&ready)
@@ -138,7 +158,6 @@ func (a *App) Run(ctx context.Context) error {
 		a.opts.OnReady()
 	}
 
-	running := len(a.bound)
 	select {
 	case err = <-failed:
 		running--
@@ -157,15 +176,25 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
-// Address returns where something is served: one of the names below. It is nil for what is not served, and may be called once OnReady has
-// been called.
+// Address returns where something is served, one of the names below: the first place if there are several. It is nil for what is not
+// served, and may be called once OnReady has been called.
 func (a *App) Address(name string) net.Addr {
-	for _, b := range a.bound {
-		if b.name == name {
-			return b.listener.Addr()
-		}
+	if all := a.Addresses(name); len(all) > 0 {
+		return all[0]
 	}
 	return nil
+}
+
+// Addresses is [App.Address] for all places, in the order of the configuration.
+func (a *App) Addresses(name string) (all []net.Addr) {
+	for _, b := range a.bound {
+		if b.name == name {
+			for _, ln := range b.listeners {
+				all = append(all, ln.Addr())
+			}
+		}
+	}
+	return all
 }
 
 // The names of what is served, as the log and errors have them.
@@ -193,7 +222,7 @@ func (a *App) drain(timeout time.Duration) error {
 		if err := b.shutdown(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("drain %s: %w", b.name, err))
 		}
-		_ = b.listener.Close() // a server that was told to end before it began to serve knows nothing of it
+		b.close()
 	}
 	return errors.Join(errs...)
 }
@@ -205,46 +234,4 @@ func (a *App) close() {
 		a.backend.Close()
 	}
 	a.service.close()
-}
-
-// A bound is a listener and what serves it.
-type bound struct {
-	name     string
-	listener net.Listener
-	serve    func() error
-	shutdown func(context.Context) error
-}
-
-// bind binds every listener, or none.
-func (a *App) bind(cfg *config.Config) (all []bound, err error) {
-	defer func() {
-		if err != nil {
-			for _, b := range all {
-				_ = b.listener.Close()
-			}
-			all = nil
-		}
-	}()
-	add := func(name, address string, serve func(net.Listener) error, shutdown func(context.Context) error) error {
-		if address == "" {
-			return nil
-		}
-		ln, err := listen(address)
-		if err != nil {
-			return fmt.Errorf("listen for %s: %w", name, err)
-		}
-		all = append(all, bound{name: name, listener: ln, serve: func() error { return serve(ln) }, shutdown: shutdown})
-		return nil
-	}
-	if err = add(Requests, cfg.Listen, a.server.Serve, a.server.Shutdown); err != nil {
-		return all, err
-	}
-	for _, api := range a.service.apis(cfg) {
-		if err = add(api.name, api.address, api.serve, api.shutdown); err != nil {
-			return all, err
-		}
-	}
-	// The admin listener is the last to go, so that it can be watched how the others do.
-	err = add(Administration, cfg.Admin, a.admin.Serve, a.admin.Shutdown)
-	return all, err
 }

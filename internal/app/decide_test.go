@@ -29,8 +29,11 @@ func newGate(tb testing.TB, routes int) *proxy.Gate {
 	}
 	rules = append(rules, policy.Rule{Path: "/*", Access: policy.SessionAccess})
 	compiled, err := policy.Compile(rules, []policy.Header{
-		{Name: "X-User-Id", Path: "identity.id"}, {Name: "X-User-Email", Path: "identity.traits.email"}, {Name: "X-Session-Id", Path: "id"},
-		{Name: "X-Session-Aal", Path: "authenticator_assurance_level"}, {Name: "X-User-Name", Path: "identity.traits.name"},
+		{Name: "X-User-Id", Path: "identity.id"},
+		{Name: "X-User-Email", Path: "identity.traits.email"},
+		{Name: "X-Session-Id", Path: "id"},
+		{Name: "X-Session-Aal", Path: "authenticator_assurance_level"},
+		{Name: "X-User-Name", Path: "identity.traits.name"},
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -37,6 +37,10 @@ func TestOutages(t *testing.T) {
 				if a := face.ask(w, "X-Session-Token", "unknown"); a.status != http.StatusUnauthorized {
 					t.Errorf("got status %d for an unknown token after the outage, want 401", a.status)
 				}
+				log := w.log.String()
+				if strings.Count(log, "session service gives no answer") != 1 || strings.Count(log, "session service answers again") != 1 {
+					t.Errorf("the log does not tell once that the outage began, and once that it ended:\n%s", log)
+				}
 			})
 		}
 	}

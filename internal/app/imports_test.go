@@ -38,6 +38,7 @@ var onlyIn = map[string][]string{
 	"github.com/valyala/fasthttp":         {"bench", "proxy", "upstream/embedded"}, // the latter for its in-memory listener at most
 	"github.com/dgraph-io/ristretto":      {"sessioncache"},
 	"github.com/hashicorp/golang-lru":     {"sessioncache"},
+	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"go.yaml.in/yaml":                     {"internal/config"},
 }
 

@@ -156,7 +156,7 @@ func TestUnixSocket(t *testing.T) {
 // runAt runs a gateway that listens at an address, and returns what it ended with.
 func runAt(t *testing.T, address string) error {
 	t.Helper()
-	cfg, err := config.Parse("test.yaml", fmt.Appendf(nil, "listen: %s\nadmin: ''\nupstream: { kratos: { url: http://127.0.0.1:1 } }\n", address), nil)
+	cfg, err := config.Parse("test.yaml", fmt.Appendf(nil, "listen: [%s]\nadmin: ''\nupstream: { kratos: { url: http://127.0.0.1:1 } }\n", address), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func runAt(t *testing.T, address string) error {
 	defer cancel()
 	a, err := app.New(cfg, app.Options{Logger: slog.New(slog.DiscardHandler), OnReady: cancel})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	return a.Run(ctx)
 }

@@ -1,64 +1,122 @@
 package app
 
 import (
-	"errors"
+	"context"
+	"crypto/tls"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"strings"
-	"syscall"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/listen"
 )
 
-// socketMode lets the owner and the group of a unix socket connect: a proxy in front usually runs as another user.
-const socketMode = 0o660
+// A bound is what is listened at for one purpose, and what serves it.
+type bound struct {
+	name      string
+	listeners []net.Listener
+	serve     func(net.Listener) error
+	shutdown  func(context.Context) error // of all of them
+}
 
-// listen binds an address as the configuration spells it: "host:port", or "unix:" and the path of a socket.
-func listen(address string) (net.Listener, error) {
-	path, unix := strings.CutPrefix(address, "unix:")
-	if !unix {
-		ln, err := net.Listen("tcp", address)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("address %s is in use by another process: choose another, or stop that process", address)
+// requestListeners returns where requests are served, with the certificates loaded.
+func (a *App) requestListeners(cfg *config.Config) ([]listen.Config, error) {
+	all := make([]listen.Config, len(cfg.Listen))
+	for i, l := range cfg.Listen {
+		all[i] = listen.Config{Address: l.Address, Logger: a.opts.Logger}
+		if l.ProxyProtocol {
+			all[i].Relay = func(peer net.Addr) bool { return isTrusted(cfg.TrustedProxies, peer) }
 		}
-		return ln, err
+		if t := cfg.TLSOf(l); t != nil {
+			var err error
+			all[i].TLS, err = a.certificates.Add(l.Address, listen.Files{
+				Cert: t.CertFile, Key: t.KeyFile, ClientCA: t.ClientCAFile, ClientAuth: clientAuthOf(t.ClientAuth),
+			})
+			if err != nil {
+				return nil, fmt.Errorf("serve TLS at %s: %w", l.Address, err)
+			}
+		}
 	}
-	if err := removeStale(path); err != nil {
-		return nil, err
+	return all, nil
+}
+
+func clientAuthOf(a config.ClientAuth) tls.ClientAuthType {
+	switch a {
+	case config.ClientAuthNone:
+		return tls.NoClientCert
+	case config.ClientAuthOptional:
+		return tls.VerifyClientCertIfGiven
+	default:
+		return tls.RequireAndVerifyClientCert
 	}
-	ln, err := net.Listen("unix", path)
+}
+
+// isTrusted reports whether a peer is one of those in trusted_proxies.
+func isTrusted(trusted []config.Peer, peer net.Addr) bool {
+	for _, p := range trusted {
+		switch peer := peer.(type) {
+		case *net.UnixAddr:
+			if p.Unix {
+				return true
+			}
+		case *net.TCPAddr:
+			if p.Net.Contains(peer.AddrPort().Addr().Unmap()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bind binds every listener, or none.
+func (a *App) bind(cfg *config.Config) (all []bound, err error) {
+	systemd, err := listen.Inherit()
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
-		_ = ln.Close()
-		return nil, fmt.Errorf("set mode of socket: %w", err)
+	defer func() {
+		if unused := systemd.Close(); len(unused) > 0 && err == nil {
+			a.opts.Logger.Warn("systemd passed sockets that are not used: name them in listen, such as systemd:"+unused[0],
+				"sockets", strings.Join(unused, " "))
+		}
+		if err != nil {
+			for _, b := range all {
+				b.close()
+			}
+			all = nil
+		}
+	}()
+	add := func(b bound, places ...listen.Config) error {
+		for _, place := range places {
+			listeners, err := listen.Open(place, systemd)
+			if err != nil {
+				return fmt.Errorf("listen for %s: %w", b.name, err)
+			}
+			b.listeners = append(b.listeners, listeners...)
+		}
+		all = append(all, b)
+		return nil
 	}
-	return ln, nil
+	if err = add(bound{name: Requests, serve: a.server.Serve, shutdown: a.server.Shutdown}, a.requests...); err != nil {
+		return all, err
+	}
+	// The admin listener is the last to go, so that it can be watched how the others do.
+	others := append(a.service.apis(cfg), api{name: Administration, address: cfg.Admin, serve: a.admin.Serve, shutdown: a.admin.Shutdown})
+	for _, o := range others {
+		if o.address == "" {
+			continue
+		}
+		err = add(bound{name: o.name, serve: o.serve, shutdown: o.shutdown}, listen.Config{Address: o.address, Logger: a.opts.Logger})
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
 }
 
-// removeStale removes the socket that a process left behind which did not end in order. A socket that somebody serves, and a file that
-// is no socket, stay.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("look at socket: %w", err)
-	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s exists and is no socket: move it, or choose another path", path)
+// close closes what a server may know nothing of, because it was told to end before it began to serve.
+func (b *bound) close() {
+	for _, ln := range b.listeners {
+		_ = ln.Close()
 	}
-	c, err := net.Dial("unix", path)
-	if err == nil {
-		_ = c.Close()
-		return fmt.Errorf("socket %s is served by another process: choose another, or stop that process", path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("look at socket: %w", err)
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("remove stale socket: %w", err)
-	}
-	return nil
 }

@@ -13,11 +13,13 @@ import (
 var errNoReload = errors.New("this process was started without a configuration that can be read again")
 
 // Reload reads the configuration again and applies what can change without a restart: routes and identity headers. Either all of it comes
-// into force or none: an error leaves everything as it was. Remembered sessions survive.
-func (a *App) Reload() error {
+// into force or none. Remembered sessions survive. The files of certificates are read again too, whatever comes of that: a mistake in the
+// configuration does not keep a renewed certificate from coming into force, nor the reverse. It returns the names of what has changed and
+// needs a restart to come into force.
+func (a *App) Reload() (restart []string, err error) {
 	a.reloading <- struct{}{}
 	defer func() { <-a.reloading }()
-	restart, err := a.reload()
+	restart, err = a.reload()
 	a.metrics.Reloaded(err == nil, time.Now())
 	switch {
 	case err != nil:
@@ -27,7 +29,7 @@ func (a *App) Reload() error {
 	default:
 		a.opts.Logger.Info("configuration was reloaded")
 	}
-	return err
+	return restart, errors.Join(err, a.certificates.Reload())
 }
 
 func (a *App) reload() (restart []string, err error) {

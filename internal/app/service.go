@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,7 +32,7 @@ type service struct {
 // waiting is how many questions may wait for each that may be under way.
 const waiting = 16
 
-func newService(cfg *config.Config, m *metrics.Metrics, version string) (*service, error) {
+func newService(cfg *config.Config, m *metrics.Metrics, logger *slog.Logger, version string) (*service, error) {
 	s := &service{timeout: cfg.Upstream.Timeout}
 	// One connection more than there are questions, so that a service under full load can still say whether it is ready.
 	client := kratos.Config{MaxConns: cfg.Upstream.MaxInFlight + 1, UserAgent: "gatehouse/" + version}
@@ -65,7 +66,7 @@ func newService(cfg *config.Config, m *metrics.Metrics, version string) (*servic
 		return nil, fmt.Errorf("build client of session service: %w", err)
 	}
 	observe := m.Upstream(kind)
-	s.guard = guard.New(s.client, guard.Config{
+	s.guard = guard.New(&watch{store: s.client, url: s.name, logger: logger}, guard.Config{
 		Timeout: cfg.Upstream.Timeout, MaxInFlight: cfg.Upstream.MaxInFlight, MaxWaiting: waiting * cfg.Upstream.MaxInFlight,
 		Observe: observe,
 	})

@@ -8,9 +8,13 @@ import (
 
 // A Config is one whole configuration. It is plain data: whoever loads it owns it.
 type Config struct {
-	// Listen is where requests are served: host:port, :port for every address of the machine, or unix:/path for a socket. Port 0 takes
-	// any free port. Default :8080.
-	Listen string `yaml:"listen"`
+	// Listen is where requests are served: an address, or a list of addresses and of sections with the keys below. An address is
+	// host:port, :port for every address of the machine, unix:/path for a socket, systemd for every socket that systemd passes, or
+	// systemd:NAME for those with that FileDescriptorName. Port 0 takes any free port. Default :8080.
+	Listen Listeners `yaml:"listen"`
+
+	// TLS makes every listener that has no such section of its own serve HTTPS. Default none: they serve HTTP.
+	TLS *TLS `yaml:"tls,omitempty"`
 
 	// Admin is where metrics, health and revocation are served: host:port. Whoever reaches it can revoke sessions, so it belongs on the
 	// loopback address or behind a network policy. Empty turns it off. Default 127.0.0.1:9090.
@@ -42,8 +46,9 @@ type Config struct {
 	// Whoami is where an application asks for the session itself, in the service's own words. Default: its keys' defaults.
 	Whoami Whoami `yaml:"whoami"`
 
-	// TrustedProxies are the peers whose X-Forwarded-* headers are believed, and who may ask for decisions: networks such as 10.0.0.0/8,
-	// single addresses, or the word unix for whoever connects to the socket that Gatehouse listens on. Default none.
+	// TrustedProxies are the peers whose X-Forwarded-* headers are believed, who may ask for decisions, and who may speak the PROXY
+	// protocol: networks such as 10.0.0.0/8, single addresses, or the word unix for whoever connects to a socket that Gatehouse listens
+	// on. Default none.
 	TrustedProxies []Peer `yaml:"trusted_proxies"`
 
 	// Credentials are the kinds of credential that are looked at: session_token (the header X-Session-Token), cookie, and bearer
@@ -59,6 +64,38 @@ type Config struct {
 
 	// Shutdown is how Gatehouse ends when it is asked to (SIGTERM, SIGINT). Default: its keys' defaults.
 	Shutdown Shutdown `yaml:"shutdown"`
+}
+
+// A Listener is one place where requests are served.
+type Listener struct {
+	// Address is where, as in listen. Required.
+	Address string `yaml:"address"`
+
+	// TLS makes it serve HTTPS. Default: what tls at the top level says.
+	TLS *TLS `yaml:"tls,omitempty"`
+
+	// ProxyProtocol makes it speak the PROXY protocol, version 1 or 2, before anything else. It then serves trusted_proxies only, and
+	// closes the connections of all others. The address in the protocol's header is the peer's from then on: its X-Forwarded-* headers
+	// are believed only if that address is in trusted_proxies too, and never if the header names none. Default false.
+	ProxyProtocol bool `yaml:"proxy_protocol"`
+}
+
+// A TLS is how HTTPS is served: TLS 1.2 or 1.3, and HTTP/1.1. The files are loaded again when they change, when the configuration is
+// reloaded, and never half: what cannot be loaded leaves what was there in force.
+type TLS struct {
+	// CertFile is the file with the certificate and, after it, those that lead to its authority, in PEM. Like the other files it is looked
+	// at every 15s, and loaded again when it has changed. Required.
+	CertFile string `yaml:"cert_file"`
+
+	// KeyFile is the file with the private key of the certificate, in PEM and not encrypted. Required.
+	KeyFile string `yaml:"key_file"`
+
+	// ClientCAFile is the file with the authorities whose client certificates are accepted, in PEM. Default none.
+	ClientCAFile string `yaml:"client_ca_file"`
+
+	// ClientAuth is whether clients present a certificate: none (they are not asked), optional (they are asked, and one that they present
+	// must be valid) or require (only those with a valid one get in). Default none.
+	ClientAuth ClientAuth `yaml:"client_auth"`
 }
 
 // An Upstream is the session service and how it is asked.
@@ -196,7 +233,7 @@ type Shutdown struct {
 // Default returns the configuration of an empty file. It lacks what has no default, the session service, and so is not yet valid.
 func Default() Config {
 	return Config{
-		Listen:          ":8080",
+		Listen:          Listeners{{Address: ":8080"}},
 		Admin:           "127.0.0.1:9090",
 		Upstream:        Upstream{Timeout: time.Second, MaxInFlight: 64},
 		SessionCache:    SessionCache{Size: 100_000, FreshFor: 30 * time.Second, NegativeFor: time.Second},
@@ -211,8 +248,10 @@ func Default() Config {
 	}
 }
 
-// setDefaults gives the keys of a service that was chosen their defaults.
+// setDefaults gives the keys of a section that was chosen their defaults.
 func (k *Kratos) setDefaults() { *k = Kratos{Cookie: "ory_kratos_session"} }
+
+func (t *TLS) setDefaults() { *t = TLS{ClientAuth: ClientAuthNone} }
 
 func (e *Embedded) setDefaults() {
 	*e = Embedded{

@@ -104,8 +104,12 @@ func (l *loader) value(path string, n *yaml.Node, v reflect.Value) {
 		}
 		return
 	}
-	if headers, ok := v.Addr().Interface().(*IdentityHeaders); ok {
-		*headers = l.headers(path, n)
+	switch v := v.Addr().Interface().(type) {
+	case *IdentityHeaders:
+		*v = l.headers(path, n)
+		return
+	case *Listeners:
+		*v = l.listeners(path, n)
 		return
 	}
 	switch {

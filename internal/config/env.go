@@ -112,10 +112,12 @@ func (l *loader) apply(path, text string, v, defaults reflect.Value) {
 // textNode returns what the value of a variable says: a single value as it is, a list of single values by commas, else YAML.
 func (l *loader) textNode(text string, t reflect.Type) *yaml.Node {
 	single := func(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s} }
-	if isSingle(t) {
+	isFlow := strings.HasPrefix(strings.TrimSpace(text), "[") && strings.HasSuffix(strings.TrimSpace(text), "]") // and not [::1]:8080
+	isListeners := t == reflect.TypeFor[Listeners]()
+	if isSingle(t) || isListeners && !isFlow && !strings.Contains(text, ",") {
 		return single(text)
 	}
-	if t.Kind() == reflect.Slice && isSingle(t.Elem()) && !strings.HasPrefix(strings.TrimSpace(text), "[") {
+	if t.Kind() == reflect.Slice && (isSingle(t.Elem()) || isListeners) && !isFlow {
 		list := &yaml.Node{Kind: yaml.SequenceNode}
 		if strings.TrimSpace(text) == "" {
 			return list

@@ -146,7 +146,7 @@ func TestEnvironmentReplacesMistakes(t *testing.T) {
 	}
 	const (
 		listen = "f:2:9: listen: want host:port with a number as port, such as 127.0.0.1:8080, :8080 for every address, " +
-			"or unix:/path, got `nowhere`\n"
+			"unix:/path, systemd or systemd:NAME, got `nowhere`\n"
 		routes = "f:4:22: routes[0].match.path: want a path that begins with a slash, got `a`\n"
 		maybe  = "f:5:10: explain: want true or false, got `maybe`"
 	)

@@ -35,6 +35,9 @@ func node(v reflect.Value) *yaml.Node {
 		}
 		return n
 	}
+	if listeners, ok := v.Interface().(Listeners); ok {
+		return listeners.node()
+	}
 	switch kind := v.Kind(); {
 	case kind == reflect.Bool || v.Type() == reflect.TypeFor[int]():
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: text(v.Interface())}

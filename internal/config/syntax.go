@@ -74,17 +74,23 @@ func isHost(s string) bool {
 	return err == nil || isHostName(s)
 }
 
-// addressFault says what is wrong with an address to listen on, or "".
-func addressFault(address string, socketAllowed bool) string {
+// addressFault says what is wrong with an address to listen on, or "". Only requests are served at other places than host and port.
+func addressFault(address string, forRequests bool) string {
+	const want = "want host:port with a number as port, such as 127.0.0.1:8080"
+	kind, name, _ := strings.Cut(address, ":")
 	host, port, err := net.SplitHostPort(address)
-	if err == nil && isPort(port, 0) && (host == "" || isHost(host)) {
+	switch {
+	case forRequests && (address == "systemd" || kind == "systemd" && name != "" && !strings.Contains(name, ":")):
 		return ""
+	case forRequests && kind == "unix":
+		return socketFault(name)
+	case err == nil && isPort(port, 0) && (host == "" || isHost(host)):
+		return ""
+	case forRequests:
+		return want + ", :8080 for every address, unix:/path, systemd or systemd:NAME, got " + quote(address)
+	default:
+		return want + ", got " + quote(address)
 	}
-	want := "want host:port with a number as port, such as 127.0.0.1:8080"
-	if socketAllowed {
-		want += ", :8080 for every address, or unix:/path"
-	}
-	return want + ", got " + quote(address)
 }
 
 // socketFault says what is wrong with the path of a socket, or "". The limit is that of sockaddr_un, see unix(7).
@@ -95,12 +101,23 @@ func socketFault(path string) string {
 	return ""
 }
 
+// isSocket reports whether an address to listen on may be that of a unix socket.
+func isSocket(address string) bool { return strings.HasPrefix(address, "unix:") || isSystemd(address) }
+
+// isSystemd reports whether an address to listen on is that of sockets that systemd passes.
+func isSystemd(address string) bool {
+	return address == "systemd" || strings.HasPrefix(address, "systemd:")
+}
+
 // sameAddress reports whether two addresses cannot be listened on at once. Port 0 is another port each time.
 func sameAddress(a, b string) bool {
+	if isSocket(a) || isSocket(b) {
+		return a == b || isSystemd(a) && isSystemd(b) && (a == "systemd" || b == "systemd")
+	}
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
-		return a == b && strings.HasPrefix(a, "unix:")
+		return false
 	}
 	return hostA == hostB || isWildcard(hostA) || isWildcard(hostB)
 }

@@ -42,40 +42,6 @@ func between[T int | time.Duration](l *loader, path string, v, least, most T) {
 	}
 }
 
-// validateListeners checks the addresses that are listened on, and that no two are the same.
-func (l *loader) validateListeners(c *Config) {
-	type listener struct{ path, address string }
-	listeners := []listener{{"listen", c.Listen}, {"admin", c.Admin}}
-	if e := c.Upstream.Embedded; e != nil {
-		listeners = append(listeners,
-			listener{"upstream.embedded.listen", e.Listen}, listener{"upstream.embedded.admin_listen", e.AdminListen})
-	}
-	for i, a := range listeners {
-		socket, isSocket := strings.CutPrefix(a.address, "unix:")
-		switch {
-		case i == 0 && isSocket:
-			l.check(a.path, socketFault(socket))
-		case i > 0 && a.address == "": // turned off
-		default:
-			l.check(a.path, addressFault(a.address, i == 0))
-		}
-		for _, b := range listeners[:i] {
-			if sameAddress(a.address, b.address) {
-				l.report(a.path, "is the address of %s (%s) too: give it a port of its own", b.path, l.where(b.path))
-			}
-		}
-	}
-	for i, p := range c.TrustedProxies {
-		path := fmt.Sprintf("trusted_proxies[%d]", i)
-		if p.Unix && !strings.HasPrefix(c.Listen, "unix:") {
-			l.report(path, "unix is whoever connects to the socket that is listened on, but listen (%s) is not a socket", l.where("listen"))
-		}
-		if first := slices.Index(c.TrustedProxies, p); first < i {
-			l.report(path, "is the same as trusted_proxies[%d]: remove one", first)
-		}
-	}
-}
-
 func (l *loader) validateUpstream(u Upstream) {
 	switch {
 	case l.failed["upstream.kratos"] || l.failed["upstream.embedded"]: // what was meant cannot be known

@@ -61,6 +61,21 @@ func (f *Format) UnmarshalText(text []byte) error {
 	return choose(f, text, FormatAuto, FormatJSON, FormatText)
 }
 
+// A ClientAuth is whether clients present a certificate.
+type ClientAuth string
+
+// The kinds of client authentication.
+const (
+	ClientAuthNone     ClientAuth = "none"
+	ClientAuthOptional ClientAuth = "optional"
+	ClientAuthRequire  ClientAuth = "require"
+)
+
+// UnmarshalText accepts the kinds of client authentication and nothing else.
+func (a *ClientAuth) UnmarshalText(text []byte) error {
+	return choose(a, text, ClientAuthNone, ClientAuthOptional, ClientAuthRequire)
+}
+
 // A Peer is who may be believed: the addresses of a network, or, if Unix is set, whoever connects to the socket that is listened on.
 type Peer struct {
 	Net  netip.Prefix // masked, never of all addresses, and an IPv4 network is in its IPv4 form; the zero Prefix if Unix is set

@@ -307,7 +307,7 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !cfg.Explain || cfg.Listen != "[::1]:8080" || cfg.Log.Level != config.LevelWarn || len(cfg.Warnings()) > 0 {
+	if !cfg.Explain || cfg.Listen[0].Address != "[::1]:8080" || cfg.Log.Level != config.LevelWarn || len(cfg.Warnings()) > 0 {
 		t.Errorf("got %+v, warnings %q", cfg, cfg.Warnings())
 	}
 	names := map[string]string{}

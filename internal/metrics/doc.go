@@ -21,5 +21,7 @@
 // window_hit, stale, miss, coalesced) if the request has one, and else the verdict: allowed (nobody had to be asked, or nobody was
 // there), denied, unauthenticated, refused, unavailable, malformed.
 //
+// The label listener is the address of a listener as the configuration has it.
+//
 // The label code of gatehouse_app_requests_total is the class of the application's status, 1xx to 5xx, or none when it gave no answer.
 package metrics

@@ -40,6 +40,9 @@ type Metrics struct {
 	revocations *prometheus.CounterVec
 	reloadOK    prometheus.Gauge
 	reloadedAt  prometheus.Gauge
+
+	certificatesOK      prometheus.Gauge
+	certificateNotAfter *prometheus.GaugeVec
 }
 
 var _ proxy.Observer = (*Metrics)(nil)
@@ -59,7 +62,7 @@ func New(build BuildInfo) *Metrics {
 			"Time from sending a request to the application until the head of its answer was there, or was given up.", requestBuckets)),
 		upstreamRequests: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_upstream_requests_total",
-			Help: "Questions to the session service by result.",
+			Help: "Questions to the session service by result. Those that were not sent, for the breaker or too many others, are unavailable.",
 		}, []string{"store", "result"}),
 		upstreamDuration: create.NewHistogramVec(histogram("gatehouse_upstream_request_duration_seconds",
 			"Time that questions to the session service took.", requestBuckets), []string{"store"}),
@@ -75,6 +78,14 @@ func New(build BuildInfo) *Metrics {
 			Name: "gatehouse_config_last_reload_success_timestamp_seconds",
 			Help: "When the configuration in force was loaded.",
 		}),
+		certificatesOK: create.NewGauge(prometheus.GaugeOpts{
+			Name: "gatehouse_tls_certificate_last_reload_successful",
+			Help: "1 if every listener has the certificate that is in its files, 0 if one of them could not be loaded and the one before stays in force.",
+		}),
+		certificateNotAfter: create.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gatehouse_tls_certificate_not_after_timestamp_seconds",
+			Help: "When the certificate that a listener shows ends.",
+		}, []string{"listener"}),
 	}
 	create.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "gatehouse_build_info",
@@ -109,6 +120,19 @@ func (m *Metrics) Reloaded(ok bool, at time.Time) {
 	}
 	m.reloadOK.Set(1)
 	m.reloadedAt.Set(float64(at.UnixNano()) / 1e9)
+}
+
+// CertificateLoaded says when the certificate of a listener ends. The listener is named by its address in the configuration.
+func (m *Metrics) CertificateLoaded(listener string, notAfter time.Time) {
+	m.certificateNotAfter.WithLabelValues(listener).Set(float64(notAfter.Unix()))
+}
+
+// CertificatesReloaded says whether all listeners have the certificates that are in their files.
+func (m *Metrics) CertificatesReloaded(ok bool) {
+	m.certificatesOK.Set(0)
+	if ok {
+		m.certificatesOK.Set(1)
+	}
 }
 
 // Classic buckets, in seconds. A decision from memory takes microseconds, and one that waits for the service as long as that does.

@@ -29,6 +29,7 @@ func newMetrics(t testing.TB, stats sessioncache.Stats) *metrics.Metrics {
 	m.WatchGuard("kratos", &fakeGuard{inFlight: 2})
 	m.WatchCache(func() sessioncache.Stats { return stats })
 	m.WatchConnections(func() int { return 7 })
+	m.CertificateLoaded(":443", time.Unix(1, 0))
 	return m
 }
 
@@ -114,6 +115,8 @@ func TestNames(t *testing.T) {
 		"gatehouse_session_lookups_total",
 		"gatehouse_session_revocations_total",
 		"gatehouse_session_unbelieved_nos_total",
+		"gatehouse_tls_certificate_last_reload_successful",
+		"gatehouse_tls_certificate_not_after_timestamp_seconds",
 		"gatehouse_upstream_breaker_open",
 		"gatehouse_upstream_in_flight",
 		"gatehouse_upstream_request_duration_seconds",
@@ -403,4 +406,19 @@ func TestHistograms(t *testing.T) {
 	if want := 3 + 11 + 1 + 1; seen != want { // faces, outcomes, stores, the application
 		t.Errorf("saw %d histograms, want %d", seen, want)
 	}
+}
+
+func TestCertificates(t *testing.T) {
+	m := newMetrics(t, sessioncache.Stats{})
+	f := func(ok bool, want string) {
+		t.Helper()
+		m.CertificatesReloaded(ok)
+		expect(t, "successful", samples(t, m, "gatehouse_tls_certificate_last_reload_successful"), want)
+	}
+	f(true, "1")
+	f(false, "0")
+	m.CertificateLoaded("systemd:web", time.Unix(1_800_000_000, 999))
+	m.CertificateLoaded(":443", time.Unix(1_900_000_000, 0))
+	expect(t, "not after", samples(t, m, "gatehouse_tls_certificate_not_after_timestamp_seconds"),
+		`{listener=":443"} 1.9e+09`, `{listener="systemd:web"} 1.8e+09`)
 }

@@ -54,7 +54,10 @@ const (
 	StoreUnavailable    Reason = "store_unavailable"    // the service gave no answer
 	IdentityUnusable    Reason = "identity_unusable"    // the session cannot be rendered into the identity headers
 	MalformedTarget     Reason = "malformed_target"     // the path or host has more than one reading
+	MalformedForward    Reason = "malformed_forward"    // what a front proxy says of the request is missing, repeated or unreadable
 	MalformedHeaders    Reason = "malformed_headers"    // a header that must be unambiguous is not
+	TooManyHeaders      Reason = "too_many_headers"     // more header lines than are looked at
+	ApplicationFailed   Reason = "application_failed"   // it may pass, but the application gave no usable answer
 	UntrustedPeer       Reason = "untrusted_peer"       // forward-auth was asked by a peer that is not trusted
 	UnsupportedMethod   Reason = "unsupported_method"   // CONNECT, TRACE, or a method nobody knows
 	UnsupportedVersion  Reason = "unsupported_version"  // neither HTTP/1.0 nor HTTP/1.1

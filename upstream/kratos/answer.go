@@ -25,7 +25,9 @@ func (r *reply) session() (*upstream.Session, error) {
 		}
 		return s, nil
 	case http.StatusUnauthorized:
-		return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
+		if !r.isPage() {
+			return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
+		}
 	case http.StatusForbidden:
 		if r.isError() {
 			return nil, &upstream.Refusal{Status: r.status, ContentType: r.contentType(), ErrorID: r.errorID(), Body: r.body}
@@ -121,6 +123,12 @@ func (r *reply) renewed(p proof) []string {
 	return lines
 }
 
+// isPage reports whether the body is a page for people, which Kratos never sends here: something in front of it asks us to sign in, and has
+// said nothing about the session.
+func (r *reply) isPage() bool {
+	return strings.HasPrefix(strings.ToLower(r.header.Get("Content-Type")), "text/html")
+}
+
 // isError reports whether the body is an error in Kratos' own shape.
 func (r *reply) isError() bool {
 	return gjson.ValidBytes(r.body) && r.get("error").IsObject()
@@ -151,7 +159,7 @@ func (r *reply) outage() error {
 	switch {
 	case r.status == http.StatusNotFound:
 		hint = "there is no /sessions/whoami: the url must lead to the public API of Kratos, path prefix included"
-	case r.status == http.StatusForbidden:
+	case r.status == http.StatusForbidden, r.status == http.StatusUnauthorized:
 		hint = "this is not Kratos' own: look at what stands in front of it, such as a firewall"
 	case r.status == http.StatusTooManyRequests:
 		hint = "it is asked too often: believe sessions for longer, or raise its limit"

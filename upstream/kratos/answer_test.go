@@ -131,6 +131,7 @@ func TestSessionOutage(t *testing.T) {
 	f("status 206", say(response(206, goodBody)))
 	f("status 304", say("HTTP/1.1 304 Not Modified\r\n\r\n"))
 	f("status 400", say(response(400, goodBody)))
+	f("status 401: this is not Kratos' own", say(response(401, "<html>whisper</html>", "Content-Type: Text/HTML; charset=utf-8")))
 	f("status 403: this is not Kratos' own", say(response(403, "<html>whisper</html>", "Content-Type: text/html")))
 	f("status 403", say(response(403, `{"message":"whisper"}`)))
 	f("status 403", say(response(403, `{"error":"whisper"}`)))
