@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -260,8 +261,8 @@ func TestReloadCertificates(t *testing.T) {
 			t.Errorf("%s: the certificate that is shown ends at %v, want %v", when, got, wantShown)
 		}
 		m := w.get(w.admin + "/metrics").body
-		const notAfter = `gatehouse_tls_certificate_not_after_timestamp_seconds{listener="127.0.0.1:0"} %.9e`
-		want := fmt.Sprintf(notAfter, float64(wantShown.Unix()))
+		want := `gatehouse_tls_certificate_not_after_timestamp_seconds{listener="127.0.0.1:0"} ` +
+			strconv.FormatFloat(float64(wantShown.Unix()), 'g', -1, 64)
 		for _, want := range append(wantMetrics, want) {
 			if !strings.Contains(m, want+"\n") {
 				t.Errorf("%s: the metrics lack %s", when, want)
