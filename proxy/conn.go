@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -40,6 +41,7 @@ type conn struct {
 	net.Conn
 	peer    netip.Addr // invalid for a unix socket
 	trusted bool       // whether what the peer says of the client is believed
+	tls     bool
 
 	// ended is set once the peer will send no more. fasthttp reports a chunked body that is cut off between two chunks as complete, and
 	// only this tells the difference.
@@ -57,7 +59,8 @@ type conn struct {
 }
 
 func newConn(c net.Conn, trusted *Trusted) *conn {
-	return &conn{Conn: c, peer: peerAddr(c.RemoteAddr()), trusted: trusted.contains(c.RemoteAddr())}
+	_, secured := c.(interface{ ConnectionState() tls.ConnectionState })
+	return &conn{Conn: c, peer: peerAddr(c.RemoteAddr()), trusted: trusted.Contains(c.RemoteAddr()), tls: secured}
 }
 
 // connOf returns the connection that a request came by.
@@ -131,7 +134,8 @@ type Trusted struct {
 	Unix     bool // peers of a unix socket, who have no address
 }
 
-func (t *Trusted) contains(peer net.Addr) bool {
+// Contains reports whether a peer is trusted. One without an address, which no unix socket explains, never is.
+func (t *Trusted) Contains(peer net.Addr) bool {
 	if t == nil {
 		return false
 	}

@@ -159,7 +159,7 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 	d := &r.decision
 	out := outbound{
 		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
-		fields: d.View.Fields, peer: r.conn.peer, trusted: r.conn.trusted, tls: r.ctx.IsTLS(), connection: r.connection,
+		fields: d.View.Fields, peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.connection,
 	}
 	if r.cfg.Explain && d.Session != nil {
 		out.source = d.Source.String()

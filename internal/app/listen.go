@@ -21,11 +21,11 @@ type bound struct {
 
 // requestListeners returns where requests are served, with the certificates loaded.
 func (a *App) requestListeners(cfg *config.Config) ([]listen.Config, error) {
-	all := make([]listen.Config, len(cfg.Listen))
+	all, trusted := make([]listen.Config, len(cfg.Listen)), trustedOf(cfg)
 	for i, l := range cfg.Listen {
 		all[i] = listen.Config{Address: l.Address, Logger: a.opts.Logger}
 		if l.ProxyProtocol {
-			all[i].Relay = func(peer net.Addr) bool { return isTrusted(cfg.TrustedProxies, peer) }
+			all[i].Relay = trusted.Contains
 		}
 		if t := cfg.TLSOf(l); t != nil {
 			var err error
@@ -49,23 +49,6 @@ func clientAuthOf(a config.ClientAuth) tls.ClientAuthType {
 	default:
 		return tls.RequireAndVerifyClientCert
 	}
-}
-
-// isTrusted reports whether a peer is one of those in trusted_proxies.
-func isTrusted(trusted []config.Peer, peer net.Addr) bool {
-	for _, p := range trusted {
-		switch peer := peer.(type) {
-		case *net.UnixAddr:
-			if p.Unix {
-				return true
-			}
-		case *net.TCPAddr:
-			if p.Net.Contains(peer.AddrPort().Addr().Unmap()) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // bind binds every listener, or none.

@@ -130,8 +130,12 @@ func TestSeveralListeners(t *testing.T) {
 			return wrap(conn), nil
 		})
 		for _, face := range faces {
-			if a := face.ask(w, "X-Session-Token", "known"); a.status != http.StatusOK {
+			a := face.ask(w, "X-Session-Token", "known")
+			if a.status != http.StatusOK {
 				t.Errorf("%s at %s: got status %d, want 200", face.name, all[i], a.status)
+			}
+			if face.name == "proxy" && strings.Contains(a.body, "X-Forwarded-Proto: https") != (i == 2) {
+				t.Errorf("the application behind %s got:\n%s", all[i], a.body)
 			}
 			if a := face.ask(w); a.status != http.StatusUnauthorized {
 				t.Errorf("%s at %s: got status %d without a session, want 401", face.name, all[i], a.status)
