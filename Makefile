@@ -44,7 +44,8 @@ e2e: ## Run the tests against real clients and servers
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME
 	@for pkg in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+		list=$$($(GO) test -list '^Fuzz' $$pkg); \
+		for target in $$(grep '^Fuzz' <<< "$$list" || true); do \
 			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
@@ -60,10 +61,12 @@ lint: vet staticcheck fmt-check tidy-check ## Run all static checks
 .PHONY: vet
 vet:
 	$(GO) vet ./...
+	cd internal/e2e && $(GO) vet ./...
 
 .PHONY: staticcheck
 staticcheck: $(STATICCHECK)
 	$(STATICCHECK) ./...
+	cd internal/e2e && $(STATICCHECK) ./...
 
 .PHONY: fmt
 fmt: $(GOFUMPT) ## Format the code

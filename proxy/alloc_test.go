@@ -176,7 +176,7 @@ func quickApp(t testing.TB) *proxy.App {
 	})
 	a := proxy.NewApp(proxy.AppConfig{
 		Network: "tcp", Address: app.Addr().String(), MaxConns: 64,
-		DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: time.Hour,
+		DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, ClientIdle: patience, KeepAlive: time.Hour,
 	})
 	t.Cleanup(a.Close)
 	return a

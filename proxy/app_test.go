@@ -18,7 +18,7 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 	_ = ln.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
-		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
+		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, ClientIdle: time.Minute, KeepAlive: time.Minute,
 	})
 	defer a.Close()
 	f := func(name string, reused bool, meanwhile func(c *appConn, peer net.Conn)) {
@@ -58,4 +58,30 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 		_, _ = peer.Write([]byte("HT"))
 		_, _ = c.r.ReadByte()
 	})
+}
+
+// A connection that ends before its response was handed over gives back what the response holds: fasthttp drops a hijack whose client is
+// gone, and says so to nobody.
+func TestCloseEndsWhatWasNotHandedOver(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	a := NewApp(AppConfig{
+		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
+		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, ClientIdle: time.Minute, KeepAlive: time.Minute,
+	})
+	defer a.Close()
+	for range 3 { // there is one connection to the application, so that one that is lost stops the next round
+		c, err := a.get(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, far := net.Pipe()
+		defer far.Close()
+		client := newConn(near, nil)
+		client.pending.Store(&download{app: a, client: client, c: c})
+		_ = client.Close()
+	}
 }

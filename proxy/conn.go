@@ -18,11 +18,12 @@ import (
 type listener struct {
 	net.Listener
 	trusted *Trusted
+	open    *connections
 	close   func() error // once
 }
 
-func newListener(ln net.Listener, trusted *Trusted) *listener {
-	return &listener{Listener: ln, trusted: trusted, close: sync.OnceValue(ln.Close)}
+func newListener(ln net.Listener, trusted *Trusted, open *connections) *listener {
+	return &listener{Listener: ln, trusted: trusted, open: open, close: sync.OnceValue(ln.Close)}
 }
 
 func (l *listener) Close() error { return l.close() }
@@ -32,7 +33,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(c, l.trusted), nil
+	client := newConn(c, l.trusted)
+	client.open = l.open
+	l.open.add(client)
+	return client, nil
 }
 
 // A conn is a client's connection. fasthttp serves the requests of one connection one after the other, so that a conn belongs to one
@@ -42,6 +46,7 @@ type conn struct {
 	peer    netip.Addr // invalid for a unix socket
 	trusted bool       // whether what the peer says of the client is believed
 	tls     bool
+	open    *connections // of which it is one; nil for none
 
 	// ended is set once the peer will send no more. fasthttp reports a chunked body that is cut off between two chunks as complete, and
 	// only this tells the difference.
@@ -52,6 +57,9 @@ type conn struct {
 	idleLimit atomic.Int64
 
 	interrupted atomic.Bool // nothing more is read
+
+	// pending is a response whose body fasthttp was told to hand over, and has not yet. It never does if the client is gone by then.
+	pending atomic.Pointer[download]
 
 	// unread is set while the body of a request has not been read to its end. Where the next request would begin is not known then, so
 	// that the connection must end with the response.
@@ -112,11 +120,24 @@ const lingerTime = time.Second
 // sends after that, so Close ends only the gateway's side at first, and takes in what comes until the client has seen that, for up to
 // lingerTime (RFC 9112 section 9.6).
 func (c *conn) Close() error {
+	if c.open != nil {
+		defer c.open.remove(c)
+	}
+	if d := c.pending.Swap(nil); d != nil {
+		_ = d.Close()
+	}
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.unread.Load() && half.CloseWrite() == nil {
 		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
 		_, _ = io.Copy(io.Discard, struct{ io.Reader }{c.Conn})
 	}
 	return c.Conn.Close()
+}
+
+// reset makes the connection end in an error for the client when it is closed, where a body has no other way to show that it was cut off.
+func (c *conn) reset() {
+	if linger, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
+		_ = linger.SetLinger(0)
+	}
 }
 
 // peerAddr returns the address of a TCP peer, and the invalid Addr for any other.

@@ -47,14 +47,20 @@ func (d *download) stream(rc *fasthttp.RequestCtx) {
 		return
 	}
 	// HTTP/1.0 knows no chunks: the body ends where the connection does (RFC 9112 section 6.3), which fasthttp does not offer.
+	d.client.pending.Store(d)
 	rc.HijackSetNoResponse(true)
 	rc.Hijack(func(client net.Conn) {
+		if d.client.pending.Swap(nil) == nil {
+			return // closed meanwhile
+		}
 		defer func() { _ = d.Close() }()
 		h := &rc.Response.Header
 		h.Del(fasthttp.HeaderTransferEncoding)
 		h.SetContentLength(untilCloseBody)
 		if _, err := client.Write(h.Header()); err == nil {
-			_, _ = io.Copy(client, d)
+			if _, err = io.Copy(client, d); err != nil {
+				d.client.reset()
+			}
 		}
 	})
 }

@@ -28,25 +28,38 @@ var (
 // A request is sent once. It is sent again, once, only if it came by a kept connection that the application closed without a byte of an
 // answer, has no body, and has a method that changes nothing (RFC 9110 sections 9.2.1 and 9.2.2).
 func (a *App) exchange(ctx context.Context, rc *fasthttp.RequestCtx, client *conn, head []byte) error {
-	message, up, err := appendBody(head, rc, client, a.cfg.IdleTimeout)
+	message, up, err := appendBody(head, rc, client, &a.cfg)
 	if err != nil {
 		return err
 	}
 	again := !hasRequestBody(&rc.Request.Header) && (rc.IsGet() || rc.IsHead() || rc.IsOptions())
 	for fresh := false; ; fresh = true {
-		c, err := a.get(ctx, fresh)
-		if err != nil {
-			return err
-		}
-		if err = a.send(c, message, up, &rc.Response.Header); err == nil {
-			a.receive(rc, client, c, up)
-			return nil
-		}
-		a.drop(c)
-		if fresh || !again || !c.used || !errors.Is(err, errUnanswered) {
+		kept, err := a.attempt(ctx, rc, client, message, up, fresh)
+		if err == nil || fresh || !again || !kept || !errors.Is(err, errUnanswered) {
 			return err
 		}
 	}
+}
+
+// attempt is one try of an exchange. It reports whether it used a connection that was kept.
+func (a *App) attempt(ctx context.Context, rc *fasthttp.RequestCtx, client *conn, message []byte, up *upload, fresh bool) (kept bool, err error) {
+	c, err := a.get(ctx, fresh)
+	if err != nil {
+		return false, err
+	}
+	kept = c.used // now, since nothing of c is ours any more once it is received
+	received := false
+	defer func() {
+		if !received { // also if something panics: a connection that nobody gives back would be lost for ever
+			_ = up.stop(c)
+			a.drop(c)
+		}
+	}()
+	if err = a.send(c, message, up, &rc.Response.Header); err == nil {
+		a.receive(rc, client, c, up)
+		received = true
+	}
+	return kept, err
 }
 
 // send sends the request by c and reads the head of the response.
@@ -121,13 +134,16 @@ func (a *App) receive(rc *fasthttp.RequestCtx, client *conn, c *appConn, up *upl
 	client.unread.Store(!up.taken())
 	switch {
 	case !hasBody(rc):
+		if h.StatusCode() == fasthttp.StatusNoContent && length != 0 && length != untilCloseBody {
+			reusable = false // it announces a body that must not be there (RFC 9110 section 15.3.5): who knows what follows
+		}
 		unframe(h)
 	case length >= 0 && length <= c.r.Buffered(): // all of it is here
 		body, _ := c.r.Peek(length)
 		rc.Response.SetBody(body)
 		_, _ = c.r.Discard(length)
 	default:
-		client.limitIdle(a.cfg.IdleTimeout)
+		client.limitIdle(a.cfg.ClientIdle)
 		d := &download{app: a, client: client, c: c, up: up, left: length, reusable: reusable}
 		d.stream(rc)
 		return

@@ -221,7 +221,7 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 		Headers: someHeaders,
 		App: proxy.AppConfig{
 			Network: "tcp", MaxConns: 64,
-			DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: patience,
+			DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, ClientIdle: patience, KeepAlive: patience,
 		},
 	}
 	if app != nil {

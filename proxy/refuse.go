@@ -20,7 +20,7 @@ const (
 // retryAfter is what clients are told to wait, in seconds, when the session service or the application gives no answer.
 const retryAfter = "2"
 
-// refuse answers a request that may not pass. It is the only way in which a decision becomes a refusal.
+// refuse answers a request that may not pass.
 func (r *request) refuse(d policy.Decision) {
 	r.decision = d
 	r.last = r.last || d.Verdict == policy.Malformed // who knows where the next request begins
@@ -39,6 +39,9 @@ func status(d *policy.Decision) int {
 	case policy.Unauthenticated:
 		return fasthttp.StatusUnauthorized
 	case policy.Denied, policy.Refused:
+		if d.Reason == policy.NoApplication {
+			return fasthttp.StatusNotFound
+		}
 		return fasthttp.StatusForbidden
 	case policy.Unavailable:
 		return fasthttp.StatusServiceUnavailable

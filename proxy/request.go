@@ -31,6 +31,7 @@ type request struct {
 	credential Presented
 	decision   policy.Decision
 	connection [][]byte // the lines of that name
+	headErr    error    // why the head cannot be passed on
 }
 
 // scratch is memory that a request has for what it finds out.
@@ -51,6 +52,8 @@ func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request 
 	}
 	r.face = s.face(r.path)
 	r.conn.unread.Store(hasRequestBody(&ctx.Request.Header))
+	r.connection, r.headErr = inspectHead(&ctx.Request.Header, r.scratch.connection[:0])
+	r.last = r.headErr != nil || listedIn(r.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
 	return r
 }
 
@@ -65,7 +68,7 @@ func (r *request) finish(failure any) {
 		r.answer(fasthttp.StatusInternalServerError)
 		r.last = true
 	}
-	if r.last || r.conn.unread.Load() {
+	if r.last || r.conn.unread.Load() || r.down.Load() {
 		r.ctx.SetConnectionClose()
 	}
 	total := time.Since(r.began)
@@ -92,7 +95,7 @@ func knownMethod(m []byte) bool {
 	}
 }
 
-// judge decides on the request by its own request line. It looks at the rest of its head if the request may pass.
+// judge decides on the request by its own request line. A head that cannot be passed on matters only if the request may pass.
 func (r *request) judge() policy.Decision {
 	h := &r.ctx.Request.Header
 	switch {
@@ -107,15 +110,13 @@ func (r *request) judge() policy.Decision {
 	}
 	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: h.RequestURI()}
 	d := r.decide()
-	if d.Verdict == policy.Allowed {
-		var err error
-		switch r.connection, err = inspectHead(h, r.scratch.connection[:0]); {
-		case errors.Is(err, errManyHeaders):
-			return malformed(policy.TooManyHeaders)
-		case err != nil:
-			return malformed(policy.MalformedHeaders)
-		}
-		r.last = listedIn(r.connection, []byte("close"))
+	switch {
+	case d.Verdict != policy.Allowed || r.headErr == nil:
+		return d
+	case errors.Is(r.headErr, errManyHeaders):
+		d.Verdict, d.Reason = policy.Malformed, policy.TooManyHeaders
+	default:
+		d.Verdict, d.Reason = policy.Malformed, policy.MalformedHeaders
 	}
 	return d
 }
@@ -141,17 +142,23 @@ func (r *request) proxy() {
 		return
 	}
 	if r.cfg.App == nil {
-		r.decision.Verdict, r.decision.Reason = policy.Denied, policy.NoApplication
-		r.answer(fasthttp.StatusNotFound)
+		r.turnAway(policy.Denied, policy.NoApplication)
 		return
 	}
 	head, err := r.appendHead(r.scratch.head[:0])
 	if err != nil {
-		r.refuse(malformed(policy.MalformedHeaders))
+		r.turnAway(policy.Malformed, policy.MalformedHeaders)
 		return
 	}
 	r.scratch.head = head
 	r.forward(head)
+}
+
+// turnAway refuses a request that had been allowed.
+func (r *request) turnAway(v policy.Verdict, why policy.Reason) {
+	d := r.decision
+	d.Verdict, d.Reason = v, why
+	r.refuse(d)
 }
 
 // appendHead appends the head of the request to the application.

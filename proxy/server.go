@@ -89,9 +89,11 @@ type Server struct {
 
 	silentApp, unjudged, untrusted, untold throttle // for one message each
 
+	open connections
+
+	down      atomic.Bool // set before a listener is closed, so that whoever finds one closed gets no kept connection
 	mu        sync.Mutex
 	listeners []*listener
-	down      bool
 }
 
 // Limits of the data plane. They are the same for every face.
@@ -146,32 +148,35 @@ func (s *Server) stripFor(p *policy.Policy) *strip {
 
 // Serve serves the connections that ln accepts until Shutdown is called, and then returns nil. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	l := newListener(ln, s.cfg.Trusted)
+	l := newListener(ln, s.cfg.Trusted, &s.open)
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
-	down := s.down
 	s.mu.Unlock()
-	if down {
+	if s.down.Load() {
 		return l.Close()
 	}
 	return s.http.Serve(l)
 }
 
-// Shutdown stops accepting, also for a Serve that is yet to come, and waits until all requests have ended or ctx has.
+// Shutdown stops accepting, also for a Serve that is yet to come, and waits until all requests have ended. What is left when ctx ends is
+// cut off, and the error is that of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.down.Store(true)
 	s.mu.Lock()
-	s.down = true
 	for _, l := range s.listeners { // fasthttp does not know one before it serves it
 		_ = l.Close()
 	}
 	s.mu.Unlock()
 	err := s.http.ShutdownWithContext(ctx)
+	if ended := s.open.end(ctx); err == nil {
+		err = ended
+	}
 	s.end()
 	return err
 }
 
 // Connections returns how many client connections are open.
-func (s *Server) Connections() int { return int(s.http.GetOpenConnectionsCount()) }
+func (s *Server) Connections() int { return s.open.count() }
 
 // handle serves one request by the face that its path names.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"unicode/utf8"
 )
 
@@ -44,7 +45,7 @@ var pathBytes = func() (t [256]byteClass) {
 
 // canonicalPath returns the one path that a request-target stands for, decoded and without parameters, so that the path that is judged
 // is the path that is served. What different servers read differently is refused and not repaired: dot segments in every encoding,
-// empty segments, backslashes, an encoded slash, backslash or percent sign, control bytes, bytes that are not UTF-8, fragments. See
+// empty segments, backslashes, an encoded slash, backslash, semicolon or percent sign, control bytes, bytes that are not UTF-8, fragments. See
 // RFC 3986 section 3.3 and, for what happens otherwise, CVE-2026-33494, CVE-2019-9901 and CVE-2026-42272.
 //
 // The result is a part of target when nothing had to be decoded, and else is appended to buf, which may be nil.
@@ -128,12 +129,13 @@ func decodePath(path, buf []byte) ([]byte, error) {
 	return out, nil
 }
 
-// ambiguous reports whether a decoded segment is a dot segment to some server, or is none to some and one to others.
+// ambiguous reports whether a decoded segment is a dot segment to some server: to all, or to those that decode first and then end a path at
+// '?' or '#', or drop the blanks at its end.
 func ambiguous(segment []byte) bool {
-	name := segment
-	if i := bytes.IndexByte(name, ';'); i >= 0 { // it was encoded: some decode first, and see parameters
-		name = name[:i]
+	if i := bytes.IndexAny(segment, "?#"); i >= 0 {
+		segment = segment[:i]
 	}
+	name := bytes.TrimRight(segment, " ")
 	return string(name) == "." || string(name) == ".."
 }
 
@@ -148,7 +150,7 @@ func unhex(b []byte) (byte, bool) {
 	}
 	c := hi<<4 | lo
 	switch {
-	case c < 0x20, c == 0x7f, c == '/', c == '\\', c == '%':
+	case c < 0x20, c == 0x7f, c == '/', c == '\\', c == '%', c == ';':
 		return 0, false
 	}
 	return c, true
@@ -180,8 +182,8 @@ func hexDigit(b byte) byte {
 }
 
 // canonicalHost returns a host in lower case, without port and without the one trailing dot of a fully qualified name. It reports false
-// for what is not a host, among it userinfo, an empty name and a second host. The result is a part of host when it is in lower case
-// already, and else is appended to buf.
+// for what is not a host, among it userinfo, an empty name and a second host. An IPv6 address is brought into its shortest form. The result
+// is a part of host when there is nothing to change, and else is appended to buf.
 func canonicalHost(host, buf []byte) ([]byte, bool) {
 	name := host
 	if len(host) > 0 && host[0] == '[' {
@@ -189,26 +191,21 @@ func canonicalHost(host, buf []byte) ([]byte, bool) {
 		if end < 0 || !validPort(host[end+1:]) {
 			return nil, false
 		}
-		name = host[:end+1]
-		for _, b := range name[1:end] {
-			if hexDigit(b) > 15 && b != ':' && b != '.' {
-				return nil, false
-			}
-		}
-		if end < 3 {
+		addr, err := netip.ParseAddr(string(host[1:end]))
+		if err != nil || !addr.Is6() || addr.Zone() != "" {
 			return nil, false
 		}
-	} else {
-		if colon := bytes.IndexByte(host, ':'); colon >= 0 {
-			if !validPort(host[colon:]) {
-				return nil, false
-			}
-			name = host[:colon]
-		}
-		name = bytes.TrimSuffix(name, []byte("."))
-		if !validName(name) {
+		return append(addr.AppendTo(append(buf[:0], '[')), ']'), true // in the one form that rules are written in
+	}
+	if colon := bytes.IndexByte(host, ':'); colon >= 0 {
+		if !validPort(host[colon:]) {
 			return nil, false
 		}
+		name = host[:colon]
+	}
+	name = bytes.TrimSuffix(name, []byte("."))
+	if !validName(name) {
+		return nil, false
 	}
 	for i, b := range name {
 		if b >= 'A' && b <= 'Z' {

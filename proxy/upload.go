@@ -22,7 +22,7 @@ const smallBody = 16 << 10
 
 // appendBody appends to a head what frames the body of the request and, if it is small, the body itself. If it is not small, appendBody
 // returns the upload that is to send it, and else nil.
-func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, idle time.Duration) ([]byte, *upload, error) {
+func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, cfg *AppConfig) ([]byte, *upload, error) {
 	length, body := rc.Request.Header.ContentLength(), rc.RequestBodyStream()
 	switch {
 	case !hasRequestBody(&rc.Request.Header):
@@ -36,9 +36,9 @@ func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, idle time
 		message = strconv.AppendInt(append(message, "Content-Length: "...), int64(length), 10)
 		message = append(message, "\r\n\r\n"...)
 	}
-	client.limitIdle(idle)
+	client.limitIdle(cfg.ClientIdle)
 	if length < 0 || length > smallBody {
-		return message, &upload{client: client, body: body, left: length, idle: idle}, nil
+		return message, &upload{client: client, body: body, left: length, idle: cfg.IdleTimeout}, nil
 	}
 	start := len(message)
 	message = slices.Grow(message, length)[:start+length]
@@ -117,7 +117,7 @@ func (u *upload) finished() bool {
 
 // stop ends the upload by c, if need be in the middle, and returns why it ended: nil if the whole body was sent.
 func (u *upload) stop(c *appConn) error {
-	if u == nil {
+	if u == nil || u.done == nil { // there is none, or it was never started
 		return nil
 	}
 	select {

@@ -27,10 +27,10 @@ func (r *request) whoami() {
 	switch {
 	case r.credential.Malformed:
 		r.whoamiNobody(policy.MalformedCredential)
-	case len(query) > 0:
-		r.whoamiPassedThrough(query)
 	case r.credential.Kind == upstream.NoCredential:
 		r.whoamiNobody(policy.NoCredential)
+	case len(query) > 0:
+		r.whoamiPassedThrough(query)
 	default:
 		answer, err := r.cfg.Sessions.Lookup(r.base, r.credential.Credential, wantedAge(h))
 		if err != nil {

@@ -210,7 +210,8 @@ func TestWhoamiWithAQueryIsPassedThrough(t *testing.T) {
 	const asAlice = "session_token " + aliceToken + " ?tokenize_as=jwt&x=%2f"
 	f(upstream.Reply{Status: 200, Header: typed, Body: []byte(`{"tokenized":"x"}`)}, nil, asAlice, 200, `{"tokenized":"x"}`, alice)
 	f(upstream.Reply{Status: 400, Header: typed, Body: []byte(`{}`)}, nil, asAlice, 400, `{}`, alice)
-	f(upstream.Reply{Status: 401, Header: typed, Body: []byte(`{}`)}, nil, "none  ?tokenize_as=jwt&x=%2f", 401, `{}`)
+	f(upstream.Reply{Status: 401, Header: typed, Body: []byte(`{}`)}, nil, asAlice, 401, `{}`, alice)
+	f(upstream.Reply{Status: 200}, nil, "", 401, noSession)
 	f(upstream.Reply{}, errOutage, asAlice, 503, noAnswer, alice)
 	f(upstream.Reply{Status: 200}, nil, "", 401, noSession, "X-Session-Token: a b")
 }

@@ -20,7 +20,7 @@ type Store interface {
 var ErrNoSession = errors.New("no session")
 
 // ErrNotSent is wrapped by errors of a Store when no byte of the question has reached the service, so that asking again cannot do
-// anything twice.
+// anything twice. A definite error that wraps it, for what no question can carry, says nothing about the service.
 var ErrNotSent = errors.New("question was not sent")
 
 // A Refusal is a definite no with the service's own words: there is a session, but the service does not vouch for it as it is. Kratos

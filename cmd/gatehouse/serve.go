@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/app"
@@ -48,7 +49,8 @@ func reloadOnHangup(a *app.App) (stop func()) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // here and not in the goroutine: from now on a SIGHUP must not end the process
 	done := make(chan struct{})
-	go func() {
+	var running sync.WaitGroup
+	running.Go(func() {
 		for {
 			select {
 			case <-hangup:
@@ -57,10 +59,11 @@ func reloadOnHangup(a *app.App) (stop func()) {
 				return
 			}
 		}
-	}()
+	})
 	return func() {
 		signal.Stop(hangup)
 		close(done)
+		running.Wait()
 	}
 }
 

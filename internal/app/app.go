@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,7 @@ type App struct {
 var (
 	errStarting = errors.New("starting")
 	errDraining = errors.New("shutting down")
+	errEnded    = errors.New("a listener ended by itself")
 )
 
 // New builds an App from a valid configuration. Nothing is bound or asked yet. An App that was built must be run.
@@ -161,7 +163,7 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case err = <-failed:
 		running--
-		err = fmt.Errorf("serve: %w", err)
+		err = fmt.Errorf("serve: %w", cmp.Or(err, errEnded))
 	case <-ctx.Done():
 	}
 	a.state.Store(&errDraining)
@@ -171,7 +173,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	err = errors.Join(err, a.drain(cfg.Shutdown.Timeout))
 	for range running {
-		<-failed
+		if e := <-failed; e != nil {
+			err = errors.Join(err, fmt.Errorf("serve: %w", e))
+		}
 	}
 	return err
 }
@@ -219,7 +223,9 @@ func (a *App) drain(timeout time.Duration) error {
 	defer cancel()
 	var errs []error
 	for _, b := range a.bound {
-		if err := b.shutdown(ctx); err != nil {
+		if err := b.shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+			errs = append(errs, fmt.Errorf("drain %s: shutdown.timeout (%s) has passed, and what was under way was cut off", b.name, timeout))
+		} else if err != nil {
 			errs = append(errs, fmt.Errorf("drain %s: %w", b.name, err))
 		}
 		b.close()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
@@ -57,7 +58,7 @@ func (a *App) reload() (restart []string, err error) {
 func needRestart(current, next *config.Config) (names []string) {
 	a, b := reflect.ValueOf(*current), reflect.ValueOf(*next)
 	for i := range a.NumField() {
-		switch name := a.Type().Field(i).Tag.Get("yaml"); name {
+		switch name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("yaml"), ","); name {
 		case "routes", "identity_headers": // in force already
 		default:
 			if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {

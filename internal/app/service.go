@@ -129,7 +129,14 @@ func (s *service) apis(cfg *config.Config) []api {
 
 func newAPI(name, address string, h http.Handler) api {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	return api{name: name, address: address, shutdown: server.Shutdown, serve: func(ln net.Listener) error {
+	shutdown := func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if err != nil {
+			_ = server.Close() // cuts off what is left
+		}
+		return err
+	}
+	return api{name: name, address: address, shutdown: shutdown, serve: func(ln net.Listener) error {
 		if err := server.Serve(ln); err != http.ErrServerClosed { //nolint:errorlint // documented to be this very value
 			return err
 		}

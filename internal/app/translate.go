@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"time"
@@ -90,7 +91,7 @@ func newBackend(app string) *proxy.App {
 	}
 	address := u.Host
 	if u.Port() == "" {
-		address = u.Hostname() + ":80"
+		address = net.JoinHostPort(u.Hostname(), "80")
 	}
 	return proxy.NewApp(proxy.AppConfig{
 		Network: "tcp", Address: address,
@@ -99,6 +100,7 @@ func newBackend(app string) *proxy.App {
 		ConnWait:    time.Second,
 		HeadTimeout: 60 * time.Second,
 		IdleTimeout: 10 * time.Minute,
+		ClientIdle:  30 * time.Second,
 		KeepAlive:   4 * time.Second, // less than Node's 5 s
 	})
 }

@@ -25,7 +25,8 @@ type watch struct {
 
 func (w *watch) Session(ctx context.Context, c upstream.Credential) (upstream.Answer, error) {
 	a, err := w.store.Session(ctx, c)
-	if !errors.Is(ctx.Err(), context.Canceled) { // which says nothing of the service
+	unasked := errors.Is(err, upstream.ErrNotSent) && upstream.Definite(err)
+	if !unasked && !errors.Is(ctx.Err(), context.Canceled) { // neither says anything of the service
 		w.heard(err)
 	}
 	return a, err

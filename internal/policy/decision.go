@@ -75,7 +75,7 @@ type Decision struct {
 	Route   *Route            // nil when none matched
 	Session *upstream.Session // nil unless the request has one, whatever the verdict
 	View    *View             // what the application is told; nil unless the verdict is Allowed, and all empty without a Session
-	Err     error             // why the verdict is Refused or Unavailable
+	Err     error             // why there is no session, where a service or a view was asked
 
 	Renewed []string        // Set-Cookie lines for this very client
 	Source  upstream.Source // where the answer came from; meaningful when Session is set

@@ -2,8 +2,11 @@ package embedded
 
 import (
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
+	"strings"
 )
 
 func (s *Service) adminAPI() http.Handler {
@@ -183,4 +186,29 @@ func (e edit) remove(ids map[string]struct{}) {
 	for id := range ids {
 		e.sessions[id] = nil
 	}
+}
+
+// ownHostOnly refuses what comes by the loopback address under a name that a stranger can own. A page of the stranger's may have had the
+// name point here, and then counts as ours to its browser (DNS rebinding): it could sign in as anybody.
+func ownHostOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if local != nil && local.IP.IsLoopback() && !ownHost(r.Host) {
+			http.Error(w, "ask by the address 127.0.0.1 or the name localhost", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ownHost reports whether a Host header names an IP address, localhost, or nothing, which no browser sends.
+func ownHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if host == "" || strings.EqualFold(host, "localhost") {
+		return true
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
 }

@@ -79,7 +79,7 @@ func Open(cfg Config) (*Service, error) {
 		}
 	}
 	s.state.apply(saved)
-	s.public, s.admin = s.guarded(s.publicAPI()), s.guarded(s.adminAPI())
+	s.public, s.admin = s.guarded(s.publicAPI()), ownHostOnly(s.guarded(s.adminAPI()))
 	s.close = sync.OnceValue(s.shutdown)
 	s.serve()
 	return s, nil

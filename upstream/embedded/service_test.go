@@ -346,3 +346,36 @@ func TestConcurrentUse(t *testing.T) {
 		t.Error("the file does not hold what memory held")
 	}
 }
+
+// TestAdminHost holds that a page whose name was made to point here cannot sign in as anybody.
+func TestAdminHost(t *testing.T) {
+	s, err := embedded.Open(embedded.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	server := httptest.NewServer(s.Admin())
+	defer server.Close()
+	f := func(host string, want int) {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodGet, server.URL+"/admin/sessions", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("host %q: status %d, want %d", host, resp.StatusCode, want)
+		}
+	}
+	f("127.0.0.1:4434", 200)
+	f("localhost:4434", 200)
+	f("[::1]:4434", 200)
+	f("evil.example.com", 403)
+	f("localhost.evil.example.com:4434", 403)
+	f("127.0.0.1.evil.example.com", 403)
+}

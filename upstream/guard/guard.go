@@ -68,7 +68,7 @@ func New(store upstream.Store, cfg Config) *Guard {
 		Timeout:      cmp.Or(cfg.OpenFor, time.Second),
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsSuccessful: func(err error) bool { return err == nil || upstream.Definite(err) },
-		IsExcluded:   func(err error) bool { return errors.Is(err, errAbandoned) },
+		IsExcluded:   func(err error) bool { return errors.Is(err, errAbandoned) || unasked(err) },
 	})
 	return g
 }
@@ -126,11 +126,15 @@ func (g *Guard) limit(caller context.Context, question func(context.Context) err
 		}
 	}()
 	err = ask(ctx, question)
-	if errors.Is(err, upstream.ErrNotSent) && ctx.Err() == nil {
+	if errors.Is(err, upstream.ErrNotSent) && !unasked(err) && ctx.Err() == nil {
 		err = ask(ctx, question)
 	}
 	return err
 }
+
+// unasked reports whether err is an answer that the service was not asked for, since the question could not be put. It says nothing of the
+// service.
+func unasked(err error) bool { return errors.Is(err, upstream.ErrNotSent) && upstream.Definite(err) }
 
 // enter waits for a free slot, and takes it.
 func (g *Guard) enter(ctx context.Context) error {

@@ -2,6 +2,7 @@ package kratos
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
@@ -14,14 +15,15 @@ const maxQuery = 8 << 10 // bytes
 //
 // A 200 that Session would believe is a reply as it is, and so are 401 and Kratos' own 400, 403 and 404. Everything else is the error
 // that Session would return. The reply holds only the headers that mean something to a caller; Set-Cookie is there only if it renews the
-// cookie that was sent. A query that no request line can carry is answered with 400 without asking.
+// cookie that was sent. A query that no request line can carry is a
+// [*upstream.Refusal] with 400, without asking.
 func (c *Client) Forward(ctx context.Context, cred upstream.Credential, query []byte) (upstream.Reply, error) {
 	p, ok := c.prove(cred)
 	if !ok {
 		return upstream.Reply{}, errUnfit
 	}
 	if !isQuery(query) {
-		return badRequest(), nil
+		return upstream.Reply{}, errUnfitQuery
 	}
 	u := *c.whoami
 	u.RawQuery = string(query)
@@ -70,11 +72,7 @@ func isQuery(b []byte) bool {
 	return len(b) <= maxQuery
 }
 
-// badRequest is what net/http, and so Kratos, says of a request line that it cannot read.
-func badRequest() upstream.Reply {
-	return upstream.Reply{
-		Status: http.StatusBadRequest,
-		Header: []upstream.Field{{Name: "Content-Type", Value: "text/plain; charset=utf-8"}},
-		Body:   []byte("400 Bad Request"),
-	}
-}
+// errUnfitQuery refuses as net/http, and so Kratos, refuses a request line that it cannot read.
+var errUnfitQuery = fmt.Errorf("query cannot stand in a request line: %w: %w", upstream.ErrNotSent, &upstream.Refusal{
+	Status: http.StatusBadRequest, ContentType: "text/plain; charset=utf-8", Body: []byte("400 Bad Request"),
+})

@@ -12,7 +12,7 @@ import (
 const maxProof = 8 << 10
 
 // errUnfit is a definite no, since no service would know a session for what no request can carry.
-var errUnfit = fmt.Errorf("credential cannot be sent: %w", upstream.ErrNoSession)
+var errUnfit = fmt.Errorf("credential cannot stand in a header: %w: %w", upstream.ErrNotSent, upstream.ErrNoSession)
 
 // A proof is the one header line that carries a credential.
 type proof struct {
