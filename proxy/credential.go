@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -33,13 +34,18 @@ type Presented struct {
 // Find returns the one credential that a request presents. Of several token headers or Authorization headers the first counts. buf is
 // used where several cookies have to be joined. The result borrows from h and buf.
 func (c *Credentials) Find(h *fasthttp.RequestHeader, buf []byte) Presented {
-	if c.TokenHeader != "" {
-		if value := h.Peek(c.TokenHeader); len(value) > 0 {
-			return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: value})
-		}
+	var l lines
+	_ = l.read(h, c.TokenHeader) // who presents it is known, however the head is framed
+	return c.find(&l, buf)
+}
+
+// find is Find for lines that have been read already.
+func (c *Credentials) find(l *lines, buf []byte) Presented {
+	if c.TokenHeader != "" && len(l.token) > 0 {
+		return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: l.token})
 	}
 	if c.Cookie != "" {
-		value, ok := cookieValues(h.PeekAll(fasthttp.HeaderCookie), c.Cookie, buf)
+		value, ok := cookieValues(l.cookies, c.Cookie, buf)
 		if !ok {
 			return Presented{Malformed: true}
 		}
@@ -51,7 +57,7 @@ func (c *Credentials) Find(h *fasthttp.RequestHeader, buf []byte) Presented {
 		}
 	}
 	if c.Bearer {
-		if value, ok := bearerToken(h.Peek(fasthttp.HeaderAuthorization)); ok {
+		if value, ok := bearerToken(l.authorization); ok {
 			return accept(upstream.Credential{Kind: upstream.Bearer, Value: value})
 		}
 	}
@@ -128,12 +134,26 @@ func cookieValue(pair []byte, name string) ([]byte, bool) {
 	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
 		value = value[1 : n-1]
 	}
-	for _, b := range value {
-		if !cookieOctets[b] {
-			return nil, false
+	return value, len(value) > 0 && onlyCookieOctets(value)
+}
+
+// onlyCookieOctets reports whether all bytes of b may stand in a cookie's value. It looks at eight at a time, as session cookies are long.
+func onlyCookieOctets(b []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	zero := func(w uint64) uint64 { return (w - ones) &^ w & tops } // not 0 if a byte of w is; https://graphics.stanford.edu/~seander/bithacks.html
+	for ; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b)
+		low := (w - 0x21*ones) &^ w & tops // a byte below 0x21
+		if w&tops|low|zero(w^ones*'"')|zero(w^ones*',')|zero(w^ones*';')|zero(w^ones*'\\')|zero(w^ones*0x7f) != 0 {
+			return false
 		}
 	}
-	return value, len(value) > 0
+	for _, c := range b {
+		if !cookieOctets[c] {
+			return false
+		}
+	}
+	return true
 }
 
 // cookieOctets are the bytes that a cookie's value may have: visible ASCII without '"', ',', ';' and '\'.

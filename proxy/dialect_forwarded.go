@@ -1,51 +1,35 @@
 package proxy
 
-import (
-	"bytes"
-
-	"github.com/valyala/fasthttp"
-)
+import "bytes"
 
 // forwardedTarget reads the target of a request as Traefik, Caddy and others describe it: X-Forwarded-Method, -Host and -Uri, each
 // exactly once, and X-Forwarded-Proto at most once. It returns the name of the first header that is missing, repeated or has no single
 // reading, and "" if there is none. Other families of headers are not looked at: the proxy in front may leave them as the client sent
 // them.
-func forwardedTarget(h *fasthttp.RequestHeader, s *scratch) (t Target, bad string) {
-	method, ok := single(h, "X-Forwarded-Method")
+func forwardedTarget(l *lines, s *scratch) (t Target, bad string) {
+	method, ok := l.forwarded[forwardedMethod].once()
 	if !ok || !knownMethod(method) {
-		return Target{}, "X-Forwarded-Method"
+		return Target{}, forwardedNames[forwardedMethod]
 	}
-	host, ok := single(h, fasthttp.HeaderXForwardedHost)
+	host, ok := l.forwarded[forwardedHost].once()
 	if ok {
 		host, ok = canonicalHost(host, s.host[:0])
 	}
 	if !ok {
-		return Target{}, fasthttp.HeaderXForwardedHost
+		return Target{}, forwardedNames[forwardedHost]
 	}
-	raw, ok := single(h, "X-Forwarded-Uri")
+	raw, ok := l.forwarded[forwardedURI].once()
 	if !ok {
-		return Target{}, "X-Forwarded-Uri"
+		return Target{}, forwardedNames[forwardedURI]
 	}
 	path, err := canonicalPath(raw, s.other[:0])
 	if err != nil {
-		return Target{}, "X-Forwarded-Uri"
+		return Target{}, forwardedNames[forwardedURI]
 	}
-	switch protos := h.PeekAll(fasthttp.HeaderXForwardedProto); {
-	case len(protos) == 0:
-	case len(protos) == 1 && knownScheme(protos[0]):
-	default:
-		return Target{}, fasthttp.HeaderXForwardedProto
+	if proto := &l.forwarded[forwardedProto]; proto.count > 1 || proto.count == 1 && !knownScheme(proto.value) {
+		return Target{}, forwardedNames[forwardedProto]
 	}
 	return Target{Method: method, Host: host, Path: path, Raw: raw}, ""
-}
-
-// single returns the value of a header line that is there exactly once and is not empty.
-func single(h *fasthttp.RequestHeader, name string) ([]byte, bool) {
-	all := h.PeekAll(name)
-	if len(all) != 1 || len(all[0]) == 0 {
-		return nil, false
-	}
-	return all[0], true
 }
 
 // knownScheme reports whether a proxy may name b as the scheme of a request. Traefik says ws and wss for WebSocket handshakes.

@@ -48,7 +48,7 @@ func (r *request) judgeForwarded() policy.Decision {
 		}
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.UntrustedPeer}
 	}
-	target, bad := forwardedTarget(&r.ctx.Request.Header, r.scratch)
+	target, bad := forwardedTarget(&r.lines, r.scratch)
 	if bad != "" {
 		if ok, missed := r.untold.allow(); ok {
 			r.cfg.Logger.Warn("forward-auth was asked about a request that cannot be told: the header must be there once, with one value",

@@ -148,9 +148,9 @@ func FuzzOutbound(f *testing.F) {
 	}
 	credentials := &Credentials{TokenHeader: "X-Session-Token", Cookie: "s", Bearer: true}
 	stripped := newStrip(p, credentials.TokenHeader)
-	f.Fuzz(func(t *testing.T, method, target string, lines []byte, trusted bool) {
-		head := slices.Concat([]byte(method+" "+target+" HTTP/1.1\r\nHost: app.example.com\r\n"), lines, []byte("\r\n\r\n"))
-		if len(lines) == 0 {
+	f.Fuzz(func(t *testing.T, method, target string, rest []byte, trusted bool) {
+		head := slices.Concat([]byte(method+" "+target+" HTTP/1.1\r\nHost: app.example.com\r\n"), rest, []byte("\r\n\r\n"))
+		if len(rest) == 0 {
 			head = head[:len(head)-2]
 		}
 		var h fasthttp.RequestHeader
@@ -162,15 +162,15 @@ func FuzzOutbound(f *testing.F) {
 		if err != nil {
 			return
 		}
-		connection, err := inspectHead(&h, nil)
-		if err != nil {
+		var l lines
+		if l.read(&h, credentials.TokenHeader) != nil {
 			return
 		}
 		raw := bytes.Clone(h.RequestURI())
 		o := outbound{
 			header: &h, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, credentials: credentials,
 			peer: netip.MustParseAddr("192.0.2.1"), trusted: trusted,
-			fields: []policy.Field{{Name: []byte("X-User-Id"), Value: []byte("alice")}, {Name: []byte("X-User-Email")}}, connection: connection,
+			fields: []policy.Field{{Name: []byte("X-User-Id"), Value: []byte("alice")}, {Name: []byte("X-User-Email")}}, connection: l.connection,
 		}
 		out, err := o.appendHead(nil)
 		if err != nil {

@@ -146,49 +146,6 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// inspectHead looks at the lines of a request's head as they came, and appends its Connection lines to connection, which fasthttp does
-// not give out when one of them is "close". It fails when two servers could read the head differently, although fasthttp reads it one
-// way: lines that are folded or do not end in CRLF (RFC 9112 sections 2.2 and 5.2), and any Transfer-Encoding but chunked, or beside a
-// Content-Length (section 6.1). It fails too when there are too many lines.
-func inspectHead(h *fasthttp.RequestHeader, connection [][]byte) ([][]byte, error) {
-	encoded, measured := false, false
-	count := 0
-	for rest := h.RawHeaders(); len(rest) > 0; {
-		line, next, _ := bytes.Cut(rest, []byte("\n"))
-		rest = next
-		if len(line) == 0 || line[len(line)-1] != '\r' || line[0] == ' ' || line[0] == '\t' {
-			return nil, errHeaders
-		}
-		if count++; count > maxFields+1 { // and the blank line
-			return nil, errManyHeaders
-		}
-		switch line[0] | 0x20 {
-		case 'c':
-			if value, ok := fieldValue(line, "connection:"); ok {
-				connection = append(connection, value)
-			} else if _, ok := fieldValue(line, "content-length:"); ok {
-				measured = true
-			}
-		case 't':
-			if _, ok := fieldValue(line, "transfer-encoding:"); ok {
-				encoded = true
-			}
-		}
-	}
-	if chunked := h.ContentLength() == chunkedBody; encoded != chunked || encoded && measured {
-		return nil, errHeaders
-	}
-	return connection, nil
-}
-
-// fieldValue returns the value of a header line if it begins with name and a colon, in whatever case.
-func fieldValue(line []byte, name string) ([]byte, bool) {
-	if len(line) < len(name) || !strings.EqualFold(string(line[:len(name)]), name) {
-		return nil, false
-	}
-	return bytes.TrimSpace(line[len(name):]), true
-}
-
 // appendCookie appends a Cookie line without the session cookie: the application needs the identity, not the key to it.
 func (o *outbound) appendCookie(dst, line []byte) []byte {
 	if o.credentials.Cookie == "" {
@@ -252,6 +209,15 @@ func appendChain(dst []byte, lines [][]byte) []byte {
 		dst = append(dst, line...)
 	}
 	return dst
+}
+
+// single returns the value of a header line that is there exactly once and is not empty.
+func single(h *fasthttp.RequestHeader, name string) ([]byte, bool) {
+	all := h.PeekAll(name)
+	if len(all) != 1 || len(all[0]) == 0 {
+		return nil, false
+	}
+	return all[0], true
 }
 
 func appendField(dst, name, value []byte) []byte {

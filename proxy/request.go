@@ -30,15 +30,15 @@ type request struct {
 	target     Target
 	credential Presented
 	decision   policy.Decision
-	connection [][]byte // the lines of that name
-	headErr    error    // why the head cannot be passed on
+	lines      lines
+	headErr    error // why the head cannot be passed on
 }
 
 // scratch is memory that a request has for what it finds out.
 type scratch struct {
 	path, other, host [256]byte
 	cookies           [1024]byte
-	connection        [4][]byte
+	lines             [2][4][]byte
 	head              []byte
 }
 
@@ -52,8 +52,9 @@ func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request 
 	}
 	r.face = s.face(r.path)
 	r.conn.unread.Store(hasRequestBody(&ctx.Request.Header))
-	r.connection, r.headErr = inspectHead(&ctx.Request.Header, r.scratch.connection[:0])
-	r.last = r.headErr != nil || listedIn(r.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
+	r.lines.connection, r.lines.cookies = r.scratch.lines[0][:0], r.scratch.lines[1][:0]
+	r.headErr = r.lines.read(&ctx.Request.Header, s.cfg.Credentials.TokenHeader)
+	r.last = r.headErr != nil || listedIn(r.lines.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
 	return r
 }
 
@@ -123,7 +124,7 @@ func (r *request) judge() policy.Decision {
 
 // decide decides on r.target.
 func (r *request) decide() policy.Decision {
-	r.credential = r.cfg.Credentials.Find(&r.ctx.Request.Header, r.scratch.cookies[:0])
+	r.credential = r.cfg.Credentials.find(&r.lines, r.scratch.cookies[:0])
 	return r.cfg.Gate.Decide(r.base, r.target, r.credential)
 }
 
@@ -166,7 +167,7 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 	d := &r.decision
 	out := outbound{
 		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
-		fields: d.View.Fields, peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.connection,
+		fields: d.View.Fields, peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
 	}
 	if r.cfg.Explain && d.Session != nil {
 		out.source = d.Source.String()

@@ -22,7 +22,7 @@ func (r *request) whoami() {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return
 	}
-	r.credential = r.cfg.Credentials.Find(h, r.scratch.cookies[:0])
+	r.credential = r.cfg.Credentials.find(&r.lines, r.scratch.cookies[:0])
 	query := queryOf(h.RequestURI())
 	switch {
 	case r.credential.Malformed:
