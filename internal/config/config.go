@@ -35,9 +35,9 @@ type Config struct {
 	Routes []Route `yaml:"routes"`
 
 	// IdentityHeaders are the headers that tell the application whose request it is: the name of the header, and the path of its value in
-	// the session in GJSON syntax (https://github.com/tidwall/gjson/blob/master/SYNTAX.md). All of them are sent whenever one is, empty
-	// where the session has no such value, and what a client sends under these names never gets through. At most 32. Default
-	// X-User-Id: identity.id, and a list of one's own replaces it.
+	// the session in GJSON syntax (https://github.com/tidwall/gjson/blob/master/SYNTAX.md). A front proxy gets
+	// all of them, empty where the session has no such value; the application gets those with a value. What a client sends under these
+	// names never gets through. At most 32. Default X-User-Id: identity.id, and a list of one's own replaces it.
 	IdentityHeaders IdentityHeaders `yaml:"identity_headers"`
 
 	// ForwardAuth is where a front proxy asks for a decision about a request that it holds itself. Default: its keys' defaults.
@@ -55,8 +55,8 @@ type Config struct {
 	// (Authorization: Bearer). Leave out what the application uses for purposes of its own. Default all three.
 	Credentials []upstream.Kind `yaml:"credentials"`
 
-	// Explain adds the headers X-Gatehouse-Reason and X-Gatehouse-Cache to answers, which say why a request was decided as it was.
-	// Clients see them. Default false.
+	// Explain says why a request was decided as it was: X-Gatehouse-Reason in refusals, which clients see, and X-Gatehouse-Cache to front
+	// proxies, applications and callers of whoami. Default false.
 	Explain bool `yaml:"explain"`
 
 	// Log is what is written to standard error. Default: its keys' defaults.
