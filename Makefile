@@ -19,7 +19,7 @@ GOFUMPT := $(BIN)/gofumpt-$(GOFUMPT_VERSION)
 
 .PHONY: help
 help: ## Describe the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the command into .bin/gatehouse
