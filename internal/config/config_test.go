@@ -360,11 +360,15 @@ func TestWarnings(t *testing.T) {
 	f(kratos+"trusted_proxies: [10.0.0.0/8, 2001:db8::/32]",
 		"trusted_proxies[0]: everybody in 10.0.0.0/8 can choose the address, host and path that is judged: name the proxies only",
 		"trusted_proxies[1]: everybody in 2001:db8::/32 can choose the address, host and path that is judged: name the proxies only")
+	f(kratos + "trusted_proxies: [127.0.0.0/8]")
 	f(kratos + "listen: unix:/g.sock\ntrusted_proxies: [unix]")
 	f(kratos + "listen: [':80', systemd:web]\ntrusted_proxies: [unix]")
 	f(kratos + "routes: [{ match: { path: /a/* }, access: public }, { match: { host: example.com, path: /* }, access: public }]")
 	f(kratos+"routes: [{ match: { path: /a/* }, access: session }, { match: { path: /* }, access: public }]",
 		"routes[1]: everything that no earlier route matches is public")
+	f(kratos+"routes: [{ match: { path: /sessions/whoami }, access: deny }, { match: { path: /admin/ }, access: deny }, { match: { path: / }, access: deny }]",
+		"routes[0]: /sessions/whoami is a path of Gatehouse itself, which no route decides about",
+		"routes[1]: /admin/ is this path only: write /admin/* for it and everything below it")
 }
 
 func TestLoad(t *testing.T) {

@@ -151,13 +151,19 @@ func (c *Config) Warnings() []string {
 		if p.Net.Addr().Is6() {
 			wide = 32
 		}
-		if !p.Unix && p.Net.Bits() <= wide {
+		if !p.Unix && p.Net.Bits() <= wide && !p.Net.Addr().IsLoopback() {
 			warn("trusted_proxies[%d]: everybody in %s can choose the address, host and path that is judged: name the proxies only", i, p.Net)
 		}
 	}
 	for i, r := range c.Routes {
 		if r.Access == AccessPublic && r.Match.Host == "" && r.Match.Path == "/*" {
 			warn("routes[%d]: everything that no earlier route matches is public", i)
+		}
+		if path := r.Match.Path; path == c.Whoami.Path || path == c.ForwardAuth.Path {
+			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
+		}
+		if path := r.Match.Path; len(path) > 1 && strings.HasSuffix(path, "/") {
+			warn("routes[%d]: %s is this path only: write %s* for it and everything below it", i, path, path)
 		}
 	}
 	return w
