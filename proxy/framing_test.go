@@ -28,6 +28,14 @@ func TestAmbiguousFramingIsRefused(t *testing.T) {
 	post := func(lines ...string) string {
 		return "POST /public/x HTTP/1.1\r\nHost: app.example.com\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
 	}
+	elsewhere := func(path string, lines ...string) string {
+		return "GET " + path + " HTTP/1.1\r\nHost: app.example.com\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
+	}
+	// Where the body is not wanted, the answer is what it would be without one, and the connection ends all the same.
+	for _, line := range []string{"Transfer-Encoding: identity", "X: a\r\n Transfer-Encoding: chunked", "Transfer-Encoding: chunked", "Content-Length: 5"} {
+		f("refused path, "+line, elsewhere("/x", line), 401)
+		f("whoami, "+line, elsewhere("/sessions/whoami", line), 401)
+	}
 	f("length and chunked", post("Content-Length: 5", "Transfer-Encoding: chunked"), 400)
 	f("chunked and length", post("Transfer-Encoding: chunked", "Content-Length: 5"), 400)
 	f("chunked and length zero", post("Transfer-Encoding: chunked", "Content-Length: 0"), 400)

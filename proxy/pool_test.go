@@ -2,8 +2,10 @@ package proxy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -346,4 +348,74 @@ func TestServeAfterShutdown(t *testing.T) {
 		_ = nc.Close()
 		t.Error("the listener is still open")
 	}
+}
+
+// Shutdown waits for responses that fasthttp has handed over too, and connections are counted until they end.
+func TestShutdownWaitsForHTTP10(t *testing.T) {
+	release := make(chan struct{})
+	app := newApp(t, func(c *appConn) {
+		c.request()
+		c.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		<-release
+		c.write("6\r\n world\r\n0\r\n\r\n")
+	})
+	g := newGateway(t, app)
+	c := g.dial()
+	c.send("GET /public/x HTTP/1.0\r\nHost: app.example.com\r\n\r\n")
+	if _, err := c.r.Peek(1); err != nil { // it is under way
+		t.Fatal(err)
+	}
+	if n := g.Connections(); n != 1 {
+		t.Errorf("%d connections are counted, want 1", n)
+	}
+	soon, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Shutdown(soon) }()
+	for { // until nobody is let in any more
+		nc, err := net.Dial(g.network, g.addr)
+		if err != nil {
+			break
+		}
+		_ = nc.Close()
+	}
+	select {
+	case err := <-done:
+		t.Errorf("Shutdown returned %v while a response was under way", err)
+		done <- err
+	default:
+	}
+	close(release)
+	if res := c.next("GET"); res.body != "hello world" || res.err != nil {
+		t.Errorf("body %q, %v", res.body, res.err)
+	}
+	if err := receive(t, done); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if n := g.Connections(); n != 0 {
+		t.Errorf("%d connections are counted at the end", n)
+	}
+}
+
+// What is under way when the time for it is over is cut off.
+func TestShutdownCutsOff(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	app := newApp(t, func(c *appConn) {
+		c.request()
+		close(arrived)
+		<-release
+	})
+	g := newGateway(t, app)
+	c := g.dial()
+	c.send(request("GET", "/public/x", ""))
+	<-arrived
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := g.Shutdown(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown returned %v", err)
+	}
+	if _, err := c.r.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the client was not cut off: %v", err)
+	}
+	close(release)
 }

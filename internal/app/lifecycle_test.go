@@ -50,6 +50,13 @@ func TestReload(t *testing.T) {
 		t.Error("the log does not say that explain needs a restart")
 	}
 
+	w.configure(original, "tls: { cert_file: none, key_file: none }")
+	if a := w.do(http.MethodPost, w.admin+"/-/reload", ""); !strings.Contains(a.body, `"restart_for":["tls"]`) {
+		t.Errorf("reload answered %s, want it to name tls", a.body)
+	}
+	w.configure(strings.NewReplacer("path: /private", "path: /other", "X-User-Id", "X-Who").Replace(original))
+	w.do(http.MethodPost, w.admin+"/-/reload", "")
+
 	w.configure(original, "rotues: []")
 	if a := w.do(http.MethodPost, w.admin+"/-/reload", ""); a.status < 400 {
 		t.Errorf("reload of a wrong configuration answered %d", a.status)

@@ -83,18 +83,22 @@ func trustedOf(cfg *config.Config) *proxy.Trusted {
 	return t
 }
 
-// newBackend returns the pool of connections to the application.
-func newBackend(app string) *proxy.App {
+// addressOf returns the host and port of an application.
+func addressOf(app string) string {
 	u, err := url.Parse(app)
 	if err != nil || u.Host == "" {
 		panic("application URL was not validated") // config.Load refuses it
 	}
-	address := u.Host
 	if u.Port() == "" {
-		address = net.JoinHostPort(u.Hostname(), "80")
+		return net.JoinHostPort(u.Hostname(), "80")
 	}
+	return u.Host
+}
+
+// newBackend returns the pool of connections to the application.
+func newBackend(app string) *proxy.App {
 	return proxy.NewApp(proxy.AppConfig{
-		Network: "tcp", Address: address,
+		Network: "tcp", Address: addressOf(app),
 		MaxConns:    1024,
 		DialTimeout: 3 * time.Second,
 		ConnWait:    time.Second,

@@ -3,6 +3,7 @@ package guard_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -191,6 +192,25 @@ func TestBreakerAndDeadlines(t *testing.T) {
 		s.fake.Delay(time.Hour)
 		for range 3 {
 			s.want(t, context.DeadlineExceeded, true)
+		}
+		s.wantOpen(t, true)
+	})
+}
+
+// What cannot be asked says nothing of the service: it neither closes a row of outages nor is it tried twice.
+func TestBreakerAndWhatCannotBeAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSwitchboard()
+		unfit := fmt.Errorf("%w: %w", upstream.ErrNotSent, upstream.ErrNoSession)
+		for range 3 {
+			s.fake.Fail(unfit)
+			before := s.fake.Questions()
+			s.want(t, upstream.ErrNoSession, true)
+			if asked := s.fake.Questions() - before; asked != 1 {
+				t.Errorf("it was tried %d times, want once", asked)
+			}
+			s.fake.Fail(upstreamtest.ErrDown)
+			s.want(t, upstreamtest.ErrDown, true)
 		}
 		s.wantOpen(t, true)
 	})
