@@ -27,7 +27,8 @@ var mayImport = map[string][]string{
 	"sessioncache":          {"upstream"},
 	"upstream/embedded":     {"upstream"},
 	"upstream/guard":        {"upstream"},
-	"upstream/kratos":       {"upstream"},
+	"upstream/httpclient":   {"upstream"},
+	"upstream/kratos":       {"upstream", "upstream/httpclient"},
 	"upstream/upstreamtest": {"upstream"},
 	"bench":                 {"internal/", "proxy", "sessioncache", "upstream", "upstream/"},
 }

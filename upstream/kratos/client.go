@@ -2,29 +2,13 @@ package kratos
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"sync/atomic"
-	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
-)
-
-const (
-	maxBody    = 64 << 10 // of an answer; Kratos sends some 1.3 KiB for an identity with two traits
-	maxHeaders = 32 << 10 // of an answer, status line included
-
-	// Kratos closes connections that were idle for 120 s; a connection must be let go before that. The first bound keeps dials from
-	// going on for ever, since a dial outlives the question that it was begun for.
-	dialTimeout = 10 * time.Second
-	idleTimeout = 60 * time.Second
-
-	defaultIdle = 64 // connections kept open where their number is not bounded
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
 )
 
 // A Config says where the service is and how to reach it.
@@ -44,90 +28,41 @@ type Config struct {
 	UserAgent string // what the service sees as User-Agent; empty is "gatehouse"
 }
 
-func (cfg *Config) check() error {
-	switch u := cfg.URL; {
-	case u == nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		return errors.New("url must be absolute, such as http://127.0.0.1:4433")
-	case u.User != nil:
-		return errors.New("url must not hold a user name or password: the service's public API takes none")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return errors.New("url must not hold a query or a fragment: give the base of the public API")
-	case !isToken(cfg.Cookie):
-		return fmt.Errorf("cookie must be the name of a cookie, such as ory_kratos_session, and not %q", cfg.Cookie)
-	case !isPrintable(cfg.UserAgent):
-		return errors.New("user agent must be printable ASCII")
-	case cfg.MaxConns < 0:
-		return errors.New("number of connections must not be negative")
-	}
-	return nil
-}
-
 // A Client is an [upstream.Store] that asks Kratos. It is safe for concurrent use.
 type Client struct {
-	transport *http.Transport
-	whoami    *url.URL
-	ready     *url.URL
-	cookie    string
-	userAgent string
+	http   *httpclient.Client
+	names  httpclient.Names
+	whoami *url.URL
+	ready  *url.URL
 }
 
 var _ upstream.Store = (*Client)(nil)
 
 // New returns a Client for the service that cfg describes. It opens no connection. The caller closes it.
 func New(cfg Config) (*Client, error) {
-	if err := cfg.check(); err != nil {
+	if !httpclient.IsToken(cfg.Cookie) {
+		return nil, fmt.Errorf("use kratos: cookie must be the name of a cookie, such as ory_kratos_session, and not %q", cfg.Cookie)
+	}
+	c, err := httpclient.New(httpclient.Config{URL: cfg.URL, MaxConns: cfg.MaxConns, Dial: cfg.Dial, UserAgent: cfg.UserAgent})
+	if err != nil {
 		return nil, fmt.Errorf("use kratos: %w", err)
 	}
-	dial := cfg.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	idle := cfg.MaxConns
-	if idle == 0 {
-		idle = defaultIdle
-	}
-	agent := cfg.UserAgent
-	if agent == "" {
-		agent = "gatehouse"
-	}
-	base := *cfg.URL
-	if base.Path == "" {
-		base.Path = "/" // or JoinPath would make a relative path of it
-	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
 	return &Client{
-		// A bare Transport is all that is wanted of net/http: a Client would add redirects, cookies and the URL in every error. Proxy
-		// stays nil, so that no environment variable can send credentials elsewhere.
-		transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-				defer cancel()
-				return dial(ctx, network, addr)
-			},
-			TLSHandshakeTimeout:    dialTimeout,
-			DisableCompression:     true,
-			MaxConnsPerHost:        cfg.MaxConns,
-			MaxIdleConnsPerHost:    idle,
-			IdleConnTimeout:        idleTimeout,
-			MaxResponseHeaderBytes: maxHeaders,
-			Protocols:              protocols,
-		},
-		whoami:    base.JoinPath("sessions/whoami"),
-		ready:     base.JoinPath("health/ready"),
-		cookie:    cfg.Cookie,
-		userAgent: agent,
+		http:   c,
+		names:  httpclient.Names{TokenHeader: "X-Session-Token", Cookie: cfg.Cookie, Bearer: true},
+		whoami: c.URL("sessions/whoami"),
+		ready:  c.URL("health/ready"),
 	}, nil
 }
 
 // Session asks whose session cred stands for. A credential of no known kind, or one that cannot stand in a header as it is, is
 // [upstream.ErrNoSession] without asking.
 func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstream.Answer, error) {
-	p, ok := c.prove(cred)
+	p, ok := c.names.Prove(cred)
 	if !ok {
-		return upstream.Answer{}, errUnfit
+		return upstream.Answer{}, httpclient.ErrUnfit
 	}
-	r, err := c.get(ctx, c.whoami, p)
+	r, err := c.ask(ctx, c.whoami, p)
 	if err != nil {
 		return upstream.Answer{}, err
 	}
@@ -135,86 +70,27 @@ func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstrea
 	if err != nil {
 		return upstream.Answer{}, err
 	}
-	return upstream.Answer{Session: s, BelieveFor: r.believeFor(), Renewed: r.renewed(p)}, nil
+	return upstream.Answer{Session: s, BelieveFor: r.believeFor(), Renewed: r.Renewed(p)}, nil
 }
 
 // Ready asks whether the service is ready, which is when it reaches its database. It returns nil if it is. The question takes part in
 // [Config.MaxConns].
 func (c *Client) Ready(ctx context.Context) error {
-	r, err := c.get(ctx, c.ready, proof{})
+	r, err := c.ask(ctx, c.ready, httpclient.Proof{})
 	if err != nil {
 		return err
 	}
-	if r.status != http.StatusOK {
-		return fmt.Errorf("ask session service whether it is ready: status %d: look at its log and at its database", r.status)
+	if r.Status != http.StatusOK {
+		return fmt.Errorf("ask session service whether it is ready: status %d: look at its log and at its database", r.Status)
 	}
 	return nil
 }
 
 // Close closes the connections that are idle. Questions in flight end by themselves.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() { c.http.Close() }
 
-// A reply is what came back: the status, and what may be looked at once the status is known.
-type reply struct {
-	status  int
-	header  http.Header
-	body    []byte
-	bodyErr error // why there is no body
-}
-
-// get sends one GET with one proof. The transport repeats it by itself when a connection that it kept turns out to be closed, which is
-// harmless for a GET. An error is an outage.
-func (c *Client) get(ctx context.Context, u *url.URL, p proof) (reply, error) {
-	var connected atomic.Bool
-	req := &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{"User-Agent": {c.userAgent}}}
-	if p.header != "" {
-		req.Header[p.header] = []string{p.value}
-	}
-	resp, err := c.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})))
-	switch {
-	case err == nil:
-	case connected.Load():
-		return reply{}, fmt.Errorf("ask session service: %w", cause(ctx, err))
-	case ctx.Err() != nil:
-		return reply{}, fmt.Errorf("ask session service: %w: %w", upstream.ErrNotSent, ctx.Err())
-	default: // what a dial or a handshake says holds nothing of the question
-		return reply{}, fmt.Errorf("ask session service: %w: %w", upstream.ErrNotSent, err)
-	}
-	defer resp.Body.Close()
-	r := reply{status: resp.StatusCode, header: resp.Header}
-	r.body, r.bodyErr = readBody(ctx, resp)
-	return r, nil
-}
-
-// readBody reads the body whatever the status, since a connection can be used again only after that. The result may be kept for long:
-// it is good to know that io.ReadAll returns no more memory than the body needs.
-func readBody(ctx context.Context, resp *http.Response) ([]byte, error) {
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return nil, errors.New("it speaks another protocol") // the body is the connection itself, and has no end
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if err != nil {
-		return nil, cause(ctx, err)
-	}
-	if len(body) > maxBody {
-		return nil, fmt.Errorf("body is larger than %d bytes", maxBody)
-	}
-	return body, nil
-}
-
-// cause says why a question that went out has no answer. The errors of net/http quote what they cannot parse, so only those of known
-// content are passed on.
-func cause(ctx context.Context, err error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err, ok := errors.AsType[*net.OpError](err); ok {
-		return err
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) {
-		return errors.New("connection was closed before the answer was complete")
-	}
-	return fmt.Errorf("answer is not HTTP/1.1, or its headers are larger than %d bytes", maxHeaders)
+// ask sends one GET with one proof.
+func (c *Client) ask(ctx context.Context, u *url.URL, p httpclient.Proof) (reply, error) {
+	r, err := c.http.Ask(ctx, httpclient.Question{URL: u, Proof: p})
+	return reply{r}, err
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
 )
 
 const maxQuery = 8 << 10 // bytes
@@ -18,26 +19,26 @@ const maxQuery = 8 << 10 // bytes
 // cookie that was sent. A query that no request line can carry is a
 // [*upstream.Refusal] with 400, without asking.
 func (c *Client) Forward(ctx context.Context, cred upstream.Credential, query []byte) (upstream.Reply, error) {
-	p, ok := c.prove(cred)
+	p, ok := c.names.Prove(cred)
 	if !ok {
-		return upstream.Reply{}, errUnfit
+		return upstream.Reply{}, httpclient.ErrUnfit
 	}
 	if !isQuery(query) {
 		return upstream.Reply{}, errUnfitQuery
 	}
 	u := *c.whoami
 	u.RawQuery = string(query)
-	r, err := c.get(ctx, &u, p)
+	r, err := c.ask(ctx, &u, p)
 	if err != nil {
 		return upstream.Reply{}, err
 	}
 	_, err = r.session()
 	switch {
 	case err == nil:
-		return r.forward(r.renewed(p)), nil
-	case r.status == http.StatusUnauthorized && r.bodyErr == nil:
+		return r.forward(r.Renewed(p)), nil
+	case r.Status == http.StatusUnauthorized && r.BodyErr == nil:
 		return r.forward(nil), nil
-	case (r.status == http.StatusBadRequest || r.status == http.StatusForbidden || r.status == http.StatusNotFound) && r.isError():
+	case (r.Status == http.StatusBadRequest || r.Status == http.StatusForbidden || r.Status == http.StatusNotFound) && r.isError():
 		return r.forward(nil), nil
 	default:
 		return upstream.Reply{}, err
@@ -46,20 +47,10 @@ func (c *Client) Forward(ctx context.Context, cred upstream.Credential, query []
 
 // forward returns r as the caller of Forward may see it. Only a 200 names an identity, whatever else the service sends.
 func (r *reply) forward(renewed []string) upstream.Reply {
-	out := upstream.Reply{Status: r.status, Body: r.body}
-	names := []string{"Content-Type", "Ory-Error-Id"}
-	if r.status == http.StatusOK {
-		names = append(names, identityHeader)
+	if r.Status == http.StatusOK {
+		return r.Pass(renewed, "Content-Type", "Ory-Error-Id", identityHeader)
 	}
-	for _, name := range names {
-		if value := r.header.Get(name); value != "" && isPrintable(value) {
-			out.Header = append(out.Header, upstream.Field{Name: name, Value: value})
-		}
-	}
-	for _, line := range renewed {
-		out.Header = append(out.Header, upstream.Field{Name: "Set-Cookie", Value: line})
-	}
-	return out
+	return r.Pass(renewed, "Content-Type", "Ory-Error-Id")
 }
 
 // isQuery reports whether b can stand in a request line. What cannot is the client's mistake and must not look like an outage.
