@@ -27,9 +27,12 @@ var mayImport = map[string][]string{
 	"sessioncache":          {"upstream"},
 	"upstream/embedded":     {"upstream"},
 	"upstream/guard":        {"upstream"},
+	"upstream/betterauth":   {"upstream", "upstream/httpclient"},
+	"upstream/crossid":      {"upstream", "upstream/httpclient"},
 	"upstream/httpclient":   {"upstream"},
 	"upstream/kratos":       {"upstream", "upstream/httpclient"},
 	"upstream/upstreamtest": {"upstream"},
+	"upstream/wacht":        {"upstream", "upstream/httpclient"},
 	"bench":                 {"internal/", "proxy", "sessioncache", "upstream", "upstream/"},
 }
 

@@ -13,7 +13,12 @@ import (
 // Start serves s on a port of 127.0.0.1 until the test ends, and returns its base URL.
 func (s *Service) Start(t testing.TB) *url.URL {
 	t.Helper()
-	server := httptest.NewServer(s)
+	return start(t, s)
+}
+
+func start(t testing.TB, h http.Handler) *url.URL {
+	t.Helper()
+	server := httptest.NewServer(h)
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
@@ -28,8 +33,12 @@ func (s *Service) Start(t testing.TB) *url.URL {
 // Pipe serves s inside this process until the test ends, and returns a dial function that leads to it whatever the address. It uses no
 // socket, so that it can be used inside a testing/synctest bubble.
 func (s *Service) Pipe(t testing.TB) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return pipe(t, s)
+}
+
+func pipe(t testing.TB, h http.Handler) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: s}
+	server := &http.Server{Handler: h}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -115,10 +115,14 @@ func (s *Service) readiness() response {
 func (s *Service) whoami(r *http.Request) (response, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.answer(r)
-	switch s.fault {
+	return s.fault.disturb(s.answer(r)), s.delay
+}
+
+// disturb returns what becomes of an answer under a fault.
+func (f Fault) disturb(a response) response {
+	switch f {
 	case Down, Hang:
-		a = response{fault: s.fault}
+		a = response{fault: f}
 	case Truncated:
 		a = reply(http.StatusOK, "application/json", string(Session("truncated", "truncated").Body))
 		a.fault = Truncated
@@ -139,7 +143,7 @@ func (s *Service) whoami(r *http.Request) (response, time.Duration) {
 	case DatabaseDown:
 		a = reply(http.StatusUnauthorized, "application/json", NoSessionBody)
 	}
-	return a, s.delay
+	return a
 }
 
 // answer judges the credentials of r as Kratos does: https://github.com/ory/kratos/blob/v26.2.0/session/manager_http.go#L211

@@ -1,0 +1,143 @@
+package wacht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
+)
+
+const (
+	whoami = "/session"
+
+	// DevelopmentHeader is the header by which a development deployment renews its token, and by which a client may present it.
+	DevelopmentHeader = "X-Development-Session"
+
+	// DevelopmentQuery is the parameter of a question in which a development deployment takes its token.
+	DevelopmentQuery = "__dev_session__"
+)
+
+// A Config says where the deployment is and how to reach it.
+type Config struct {
+	HTTP httpclient.Config
+
+	// Cookie is the name of the session cookie, for credentials that do not name theirs. Wacht calls it __session.
+	Cookie string
+
+	// Development says that it is a deployment for development, which takes session tokens beside cookies.
+	Development bool
+}
+
+// A Client is an [upstream.Store] that asks Wacht. It is safe for concurrent use.
+type Client struct {
+	http    *httpclient.Client
+	names   httpclient.Names
+	session *url.URL
+}
+
+var _ upstream.Store = (*Client)(nil)
+
+// New returns a Client for the deployment that cfg describes. It opens no connection. The caller closes it.
+func New(cfg Config) (*Client, error) {
+	if !httpclient.IsToken(cfg.Cookie) {
+		return nil, fmt.Errorf("use wacht: cookie must be the name of a cookie, such as __session, and not %q", cfg.Cookie)
+	}
+	c, err := httpclient.New(cfg.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("use wacht: %w", err)
+	}
+	names := httpclient.Names{Cookie: cfg.Cookie}
+	if cfg.Development {
+		names.TokenHeader = DevelopmentHeader
+	}
+	return &Client{http: c, names: names, session: c.URL(whoami)}, nil
+}
+
+// Session asks whose session cred stands for. A credential of a kind that the deployment does not know, or one that cannot stand in a
+// request as it is, is [upstream.ErrNoSession] without asking.
+func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstream.Answer, error) {
+	p, ok := c.names.Prove(cred)
+	if !ok {
+		return upstream.Answer{}, httpclient.ErrUnfit
+	}
+	r, err := c.http.Ask(ctx, c.question(p))
+	if err != nil {
+		return upstream.Answer{}, err
+	}
+	s, err := session(&r)
+	if err != nil {
+		return upstream.Answer{}, err
+	}
+	return upstream.Answer{Session: s, BelieveFor: believeFor(cred.Value), Renewed: r.Renewed(p)}, nil
+}
+
+// question asks with p. A token goes into the query, where current deployments look for it, and into the header, where older ones do.
+func (c *Client) question(p httpclient.Proof) httpclient.Question {
+	q := httpclient.Question{URL: c.session, Proof: p}
+	if p.Header == DevelopmentHeader {
+		u := *c.session
+		u.RawQuery = url.Values{DevelopmentQuery: {p.Value}}.Encode()
+		q.URL = &u
+	}
+	return q
+}
+
+// Close closes the connections that are idle. Questions in flight end by themselves.
+func (c *Client) Close() { c.http.Close() }
+
+// session judges a reply. Its errors are definite where the service was, and outages otherwise.
+func session(r *httpclient.Reply) (*upstream.Session, error) {
+	switch r.Status {
+	case http.StatusOK:
+		s, err := parse(r)
+		if err != nil {
+			return nil, fmt.Errorf("ask session service: status 200: %w", err)
+		}
+		return s, nil
+	case http.StatusUnauthorized:
+		if !r.IsPage() {
+			return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
+		}
+	case http.StatusNotFound:
+		if r.IsJSON() && r.Get("message").Str == "Session not found" {
+			return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
+		}
+	}
+	return nil, r.Outage(whoami)
+}
+
+func parse(r *httpclient.Reply) (*upstream.Session, error) {
+	if r.BodyErr != nil {
+		return nil, r.BodyErr
+	}
+	id, signIn := r.Get("data.id"), r.Get("data.active_signin")
+	switch {
+	case !r.IsJSON():
+		return nil, errors.New("body is not JSON: the url must lead to the Frontend API of the deployment")
+	case id.Str == "":
+		return nil, errors.New("body names no session: the url must lead to the Frontend API of the deployment")
+	case !signIn.IsObject() && signIn.Raw != "" && signIn.Raw != "null":
+		return nil, errors.New("active sign-in is not an object")
+	case !signIn.IsObject():
+		return nil, fmt.Errorf("nobody is signed in: %w", upstream.ErrNoSession)
+	}
+	user := signIn.Get("user_id").Str
+	if user == "" {
+		return nil, errors.New("active sign-in names no user")
+	}
+	expiresAt, err := r.Time("data.active_signin.expires_at")
+	if err != nil {
+		return nil, err
+	}
+	authenticatedAt, err := r.Time("data.active_signin.created_at")
+	if err != nil {
+		return nil, err
+	}
+	return &upstream.Session{
+		ID: id.Str, IdentityID: user, AAL: upstream.AAL1, AuthenticatedAt: authenticatedAt, ExpiresAt: expiresAt, Body: r.Body,
+	}, nil
+}
