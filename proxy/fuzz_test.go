@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	stdpath "path"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +59,13 @@ func FuzzCanonicalPath(f *testing.F) {
 		}
 		if string(path) != strings.Join(want, "/") {
 			t.Fatalf("%q was read as %q, want %q", target, path, want)
+		}
+		// Servers that tidy up a path, or decode it twice, find nothing to do.
+		if clean := stdpath.Clean(string(path)); clean != string(path) && clean+"/" != string(path) {
+			t.Fatalf("%q was read as %q, which is %q to others", target, path, clean)
+		}
+		if twice, err := url.PathUnescape(string(path)); err != nil || twice != string(path) {
+			t.Fatalf("%q was read as %q, which is %q to others, %v", target, path, twice, err)
 		}
 		if once, err := canonicalPath([]byte(strings.Join(escaped, "/")), nil); err != nil || !bytes.Equal(once, path) {
 			t.Fatalf("%q has path %q, which has path %q, %v", target, path, once, err)
@@ -188,6 +196,10 @@ func FuzzOutbound(f *testing.F) {
 		if req.Method != string(h.Method()) || req.RequestURI != string(raw) || req.Host != "app.example.com" {
 			t.Fatalf("%q became %q", head, out)
 		}
+		sent := map[string]int{}
+		for name, value := range h.AllInOrder() {
+			sent[string(name)+": "+string(value)]++
+		}
 		for name, values := range req.Header {
 			switch folded := strings.Map(foldRune, name); {
 			case name == "X-User-Id":
@@ -201,6 +213,17 @@ func FuzzOutbound(f *testing.F) {
 			case stripped.has([]byte(name)), folded == "x-user-id", folded == "x-user-email", folded == "content-length",
 				folded == "transfer-encoding":
 				t.Fatalf("%q became %q: %s", head, out, name)
+			case name != "Cookie": // of which the session's is taken out
+				for _, value := range values {
+					if sent[name+": "+value]--; sent[name+": "+value] < 0 {
+						t.Fatalf("%q became %q: nobody sent %s: %s", head, out, name, value)
+					}
+				}
+			}
+		}
+		for line := range strings.SplitSeq(strings.TrimSuffix(string(out), "\r\n\r\n"), "\r\n") {
+			if strings.ContainsAny(line, "\r\n\x00") || line == "" || line[0] == ' ' || line[0] == '\t' {
+				t.Fatalf("%q became %q: line %q", head, out, line)
 			}
 		}
 		if req.Header["X-User-Id"] == nil || len(req.CookiesNamed("s")) > 0 {
@@ -210,6 +233,60 @@ func FuzzOutbound(f *testing.F) {
 			if hasBearer([]byte(value)) {
 				t.Fatalf("%q became %q", head, out)
 			}
+		}
+	})
+}
+
+// What a front proxy says of a request is believed only where net/http finds each line exactly once, and then it has one reading.
+func FuzzForwardedTarget(f *testing.F) {
+	for _, seed := range []string{
+		"", "X-Forwarded-Method: GET\r\nX-Forwarded-Host: a\r\nX-Forwarded-Uri: /x", "X-Forwarded-Uri: /x\r\nX-Forwarded-Uri: /y",
+		"x-forwarded-method: POST\r\nX-FORWARDED-HOST: A.b.:80\r\nX-Forwarded-Uri:  /a%20b;c?d=/../ \r\nX-Forwarded-Proto: WSS",
+		"X-Forwarded-Method: GET\r\nX-Forwarded-Host: a\r\nX-Forwarded-Uri: /x\r\nX_Forwarded_Uri: /y\r\nX-Original-Uri: /z",
+		"X-Forwarded-Method: TRACE\r\nX-Forwarded-Host: a\r\nX-Forwarded-Uri: /x", "X-Forwarded-Uri: /a\r\n /../b",
+		"X-Forwarded-Method: GET\r\nX-Forwarded-Host: a@b\r\nX-Forwarded-Uri: /../x\r\nX-Forwarded-Proto: ftp",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		head := slices.Concat([]byte("GET / HTTP/1.1\r\nHost: gate\r\n"), rest, []byte("\r\n\r\n"))
+		var h fasthttp.RequestHeader
+		in := bufio.NewReaderSize(bytes.NewReader(head), len(head)+1)
+		if h.Read(in) != nil || in.Buffered() > 0 {
+			return
+		}
+		var l lines
+		_ = l.read(&h, "X-Session-Token")
+		target, bad := forwardedTarget(&l, &scratch{})
+		if bad != "" {
+			return
+		}
+		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+		if err != nil {
+			return // the front proxy sent what is no request to others
+		}
+		for _, name := range forwardedNames[:forwardedProto] {
+			if len(req.Header[name]) != 1 {
+				t.Fatalf("%q: %s is there %d times", head, name, len(req.Header[name]))
+			}
+		}
+		said := func(i int) string { return req.Header.Get(forwardedNames[i]) }
+		u, err := url.ParseRequestURI(said(forwardedURI))
+		if err != nil || u.Host != "" || string(target.Raw) != said(forwardedURI) || string(target.Method) != said(forwardedMethod) {
+			t.Fatalf("%q: %q; net/url reads %v, %v", head, target, u, err)
+		}
+		var names []string
+		for segment := range strings.SplitSeq(u.Path, "/") {
+			name, _, _ := strings.Cut(segment, ";")
+			names = append(names, name)
+		}
+		host := (&url.URL{Host: said(forwardedHost)}).Hostname()
+		if string(target.Path) != strings.Join(names, "/") ||
+			!strings.Contains(host, ":") && string(target.Host) != strings.TrimSuffix(strings.ToLower(host), ".") {
+			t.Fatalf("%q: %q; net/url reads %q and %q", head, target, names, host)
+		}
+		if len(req.Header[forwardedNames[forwardedProto]]) > 1 || !knownMethod(target.Method) {
+			t.Fatalf("%q: %q", head, target)
 		}
 	})
 }

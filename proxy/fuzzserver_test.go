@@ -6,48 +6,56 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// Whatever a client without a session sends, the application sees only requests for what is open to everybody, as net/http reads them,
-// and none with an identity.
+// fuzzed are the requests that FuzzServer begins with.
+var fuzzed = []string{
+	"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /public/x HTTP/1.1\r\nHost: a\r\nX-User-Id: root\r\n\r\n",
+	"POST /public/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /x HTTP/1.1\r\nHost: a\r\n\r\n",
+	"POST /public/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" +
+		"GET /public/y HTTP/1.1\r\nHost: a\r\n\r\n",
+	"POST /public/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 44\r\n\r\nGET /public/../x HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /public/..%2fx HTTP/1.1\r\nHost: a\r\n\r\n",
+	"PUT /optional/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
+	"GET /public/x HTTP/1.1\r\nHost: a\r\nX-A: b\r\n X-User-Id: root\r\n\r\n",
+	"GET /public/x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\nGET /x HTTP/1.0\r\n\r\n",
+	"GET /sessions/whoami HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", "GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /public/x HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n",
+	"POST /public/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-User-Id\r\n\r\n0\r\nX-User-Id: root\r\n\r\n",
+	"\r\n\r\nGET /public/x HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /x HTTP/1.1\r\nHost: a\r\n" + alice + "\r\nTrailer: X-User-Id\r\n\r\n",
+	"GET /x HTTP/1.1\r\nHost: a\r\nConnection: X-User-Id\r\nX_User_Id: root\r\n" + alice + "\r\n\r\nGET /y HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /strong/x HTTP/1.1\r\nHost: a\r\n" + alice + "\r\n\r\n", "GET /deny/x HTTP/1.1\r\nHost: a\r\n" + alice + "\r\n\r\n",
+	"GET /sessions/whoami HTTP/1.1\r\nHost: a\r\nCookie: b=c; ory_kratos_session=" + aliceCookie + "\r\n\r\n",
+	"GET " + authPath + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(about("GET", "/x", alice), "\r\n") + "\r\n\r\n",
+	"GET " + authPath + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(about("GET", "/public/../x"), "\r\n") + "\r\n\r\n",
+	"GET " + authPath + " HTTP/1.0\r\n" + strings.Join(about("GET", "/public/x", "X-User-Id: root"), "\r\n") + "\r\n\r\n",
+}
+
+// Whatever a client sends, the application sees only requests that may pass, as net/http reads them, with the identity of whose
+// credential is in them and with no other. Every 2xx comes from the application, or holds every identity header; and an identity is in
+// it only where the client sent the credential. The second argument is whether the client is a trusted proxy.
 func FuzzServer(f *testing.F) {
-	for _, seed := range []string{
-		"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /public/x HTTP/1.1\r\nHost: a\r\nX-User-Id: root\r\n\r\n",
-		"POST /public/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /x HTTP/1.1\r\nHost: a\r\n\r\n",
-		"POST /public/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" +
-			"GET /public/y HTTP/1.1\r\nHost: a\r\n\r\n",
-		"POST /public/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-		"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 44\r\n\r\nGET /public/../x HTTP/1.1\r\nHost: a\r\n\r\n",
-		"GET /public/..%2fx HTTP/1.1\r\nHost: a\r\n\r\n",
-		"PUT /optional/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
-		"GET /public/x HTTP/1.1\r\nHost: a\r\nX-A: b\r\n X-User-Id: root\r\n\r\n",
-		"GET /public/x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\nGET /x HTTP/1.0\r\n\r\n",
-		"GET /sessions/whoami HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", "GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
-		"GET /public/x HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n",
-		"POST /public/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-User-Id\r\n\r\n0\r\nX-User-Id: root\r\n\r\n",
-		"\r\n\r\nGET /public/x HTTP/1.1\r\nHost: a\r\n\r\n",
-	} {
-		f.Add([]byte(seed))
+	for _, seed := range fuzzed {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
 	}
-	var mu sync.Mutex
-	var bad []string
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, err := io.Copy(io.Discard, r.Body)
-		clean := path.Clean(r.URL.Path) + "/"
-		if err == nil && !strings.HasPrefix(clean, "/public/") && !strings.HasPrefix(clean, "/optional/") ||
-			r.Header["X-User-Id"] != nil || r.Trailer["X-User-Id"] != nil {
-			mu.Lock()
-			bad = append(bad, r.Method+" "+r.RequestURI)
-			mu.Unlock()
+	app := &judgingApp{}
+	server := httptest.NewServer(app)
+	f.Cleanup(server.Close)
+	stranger, front := newGateway(f, server.Listener), newGateway(f, server.Listener, trusting)
+	f.Fuzz(func(t *testing.T, sent []byte, trusted bool) {
+		g := stranger
+		if trusted {
+			g = front
 		}
-	}))
-	f.Cleanup(app.Close)
-	g := newGateway(f, app.Listener)
-	f.Fuzz(func(t *testing.T, sent []byte) {
 		nc, err := net.Dial(g.network, g.addr)
 		if err != nil {
 			t.Fatal(err)
@@ -56,14 +64,84 @@ func FuzzServer(f *testing.F) {
 		_ = nc.SetDeadline(time.Now().Add(patience))
 		_, _ = nc.Write(sent)
 		_ = nc.(*net.TCPConn).CloseWrite()
-		if _, err := io.Copy(io.Discard, nc); isTimeout(err) {
+		received, err := io.ReadAll(nc)
+		if isTimeout(err) {
 			t.Errorf("%q: no end of the connection", sent)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		if bad != nil {
-			t.Errorf("%q: the application saw %q", sent, bad)
-			bad = nil
+		known := strings.Contains(string(sent), aliceToken) || strings.Contains(string(sent), aliceCookie)
+		if all := string(received); !known && strings.Contains(all, "-alice") {
+			t.Errorf("%q: answered with an identity: %q", sent, all)
+		} else if bad := unjustified(all, trusted); bad != "" {
+			t.Errorf("%q: answered with %q", sent, bad)
+		}
+		for _, seen := range app.seen() {
+			if seen.bad || seen.identity != "" && !known {
+				t.Errorf("%q: the application saw %+v", sent, seen)
+			}
 		}
 	})
+}
+
+// A sighting is what a judgingApp saw.
+type sighting struct {
+	request, identity string
+	bad               bool // it should not have been passed on
+}
+
+// A judgingApp judges what it is sent by what net/http reads.
+type judgingApp struct {
+	mu   sync.Mutex
+	list []sighting
+}
+
+func (a *judgingApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-App", "1")
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return // an aborted request, which is none
+	}
+	s := sighting{request: r.Method + " " + r.RequestURI, identity: strings.Join(r.Header["X-User-Id"], ",")}
+	switch area, _, _ := strings.Cut(path.Clean(r.URL.Path)[1:], "/"); {
+	case area == "public":
+		s.bad = s.identity != ""
+	case area == "optional":
+		s.bad = s.identity != "" && s.identity != "identity-alice"
+	case area == "deny", area == "strong":
+		s.bad = true
+	default:
+		s.bad = s.identity != "identity-alice"
+	}
+	for name := range r.Header {
+		if folded := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name)); folded == "x-user-id" && name != "X-User-Id" {
+			s.bad = true
+		}
+	}
+	s.bad = s.bad || r.Trailer != nil || r.Header["X-Session-Token"] != nil
+	a.mu.Lock()
+	a.list = append(a.list, s)
+	a.mu.Unlock()
+}
+
+// seen returns what was seen since it was last asked.
+func (a *judgingApp) seen() []sighting {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := a.list
+	a.list = nil
+	return list
+}
+
+var success = regexp.MustCompile(`HTTP/1\.[01] 2[0-9][0-9] [^\r]*\r\n(?:[^\r\n]+\r\n)*\r\n`)
+
+// unjustified returns the first head of a 2xx among the answers of a gateway that comes neither from the application nor from a face that
+// knows who asks, and "" if there is none.
+func unjustified(answers string, trusted bool) string {
+	for _, head := range success.FindAllString(answers, -1) {
+		count := func(name string) int { return strings.Count(head, "\r\n"+name+": ") }
+		identities := []int{count("X-User-Id"), count("X-User-Email"), count("X-User-Phone")}
+		whoami := count("X-Kratos-Authenticated-Identity-Id") == 1
+		if count("X-App") == 0 && !whoami && !(trusted && slices.Equal(identities, []int{1, 1, 1})) {
+			return head
+		}
+	}
+	return ""
 }
