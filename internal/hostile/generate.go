@@ -7,12 +7,15 @@ import (
 )
 
 // Connection returns what a client sends on one connection before it ends its side: a request, or several at once. The same seed gives
-// the same bytes. About a third of the requests are in order; the others have something in them that has deceived a server before.
+// the same bytes. About a third of the requests are in order; most others have something in them that has deceived a server before.
+//
+// Left out is what RFC 9110 and RFC 9112 allow and yet some server refuses, so that there is no second reading: an empty line before a
+// request and an unknown expectation (net/http), a tab around a Host or a length and Authorization twice (nginx).
 func Connection(seed uint64) []byte {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1))}
 	for range g.pick(1, 1, 1, 2, 3) {
 		if g.IntN(12) == 0 {
-			g.WriteString(g.one("\r\n", "\n", "\r\n\r\n", " ", "\x00", "0\r\n\r\n"))
+			g.WriteString(g.one(" ", "\x00", "0\r\n\r\n", "\r", " \r\n"))
 		}
 		g.request()
 	}
@@ -54,6 +57,9 @@ func (g *generator) request() {
 	}
 	if !g.calm && g.IntN(60) == 0 {
 		lines = append(lines, strings.Split(strings.Repeat("X-Many: 1\n", g.pick(100, 127, 128, 200)), "\n")[1:]...)
+	}
+	if g.IntN(8) == 0 {
+		lines = append(lines, "Authorization: Basic YTpi")
 	}
 	framing, body := g.body(method)
 	lines = append(lines, framing...)
@@ -121,7 +127,7 @@ func (g *generator) hosts() []string {
 		{"Host:\r\n app.example.com"},
 		{"Host: a\r\n b"},
 		{"Host: \xc3\xa9"},
-		{"HOST:app.example.com\t"},
+		{"HOST:app.example.com "},
 		{"Host: a..."},
 		{"Host: [::1"},
 		{"Host: -"},
@@ -133,7 +139,7 @@ func (g *generator) hosts() []string {
 func (g *generator) field() string {
 	usual := g.one("X-Note: a", "x-note:b", "X-Note:  c  d ", "X-Note:", "Cookie: a=1; b=\"2\"", "Accept: */*", "X-Other: caf\xe9", "X-Note: \ta,b\t",
 		"User-Agent: x", "Connection: keep-alive", "X-User-Id: root", "X_User_Id: root", "X-Forwarded-For: 1.2.3.4", "Content-Type: text/plain",
-		"X-Original-Url: /admin", "Authorization: Basic YTpi")
+		"X-Original-Url: /admin")
 	if g.calm || g.IntN(3) > 0 {
 		return usual
 	}
@@ -141,7 +147,7 @@ func (g *generator) field() string {
 		"X-Note: a\r\n b", "X-Note: a\r\n\tX-User-Id: root", "X-Note:\r\n b", ": a", "X-Note", "X-Note\r", "X(Note): a", "X-Note\xe9: a", "\x01: a",
 		"X-Note: a\x7f", "X-Note: a\x01", "X-Note: \x0b", "X.User.Id: root", "x-user-id: root", "Connection: close", "Connection: X-User-Id, close",
 		"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: x", "Connection: Host", "Connection: Content-Length", "Connection: keep-alive, Close",
-		"Expect: 100-continue", "Expect: x", "TE: trailers", "Trailer: X-User-Id", "Keep-Alive: 1", "Proxy-Connection: close",
+		"Expect: 100-continue", "TE: trailers", "Trailer: X-User-Id", "Keep-Alive: 1", "Proxy-Connection: close",
 		"X-Http-Method-Override: DELETE", "Content_Length: 3", "Transfer_Encoding: chunked", "Content Length: 3", "Upgrade: websocket",
 		"X-Forwarded-Host: evil.example.com", "Forwarded: host=evil.example.com", "Cookie: a=1\r\nCookie: b=2", "\xef\xbb\xbfX-Note: a")
 }
@@ -171,7 +177,7 @@ func (g *generator) body(method string) (framing []string, body string) {
 			{"Content-Length: 0x" + n},
 			{"Content-Length: 0" + n},
 			{"Content-Length : " + n},
-			{"Content-Length:\t" + n + " "},
+			{"Content-Length:  " + n + " "},
 			{"Content-Length:\r\n " + n},
 			{"Content-Length:"},
 			{"Content-Length: " + n + ".0"},
