@@ -129,7 +129,7 @@ func isTimeout(err error) bool {
 // receive makes what follows the head the response of rc.
 func (a *App) receive(rc *fasthttp.RequestCtx, client *conn, c *appConn, up *upload) {
 	h := &rc.Response.Header
-	length, reusable := h.ContentLength(), keepsOpen(h)
+	length, reusable := h.ContentLength(), keepsOpen(h) && !bound(rc)
 	cleanResponse(h)
 	client.unread.Store(!up.taken())
 	switch {

@@ -83,6 +83,9 @@ func FuzzCookies(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, all string) {
+		if strings.Count(all, "\n")+strings.Count(all, ";") > 2000 {
+			return // among more than 3,000 cookies net/http finds none at all (httpcookiemaxnum)
+		}
 		for _, b := range []byte(strings.ReplaceAll(all, "\n", "")) {
 			if b < 0x20 && b != '\t' || b == 0x7f {
 				return // no header has it

@@ -266,7 +266,7 @@ func (s *Server) headReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 // about without its body; and who presents no credential where one is needed is not listened to for longer than that.
 func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
 	path, err := canonicalPath(h.RequestURI(), nil)
-	if err != nil || s.face(path) != ProxyFace {
+	if err != nil || s.face(path) != ProxyFace || !knownMethod(h.Method()) {
 		return false
 	}
 	host, ok := canonicalHost(h.Host(), nil)

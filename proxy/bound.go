@@ -1,0 +1,33 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+)
+
+// bound reports whether an exchange may have tied the connection to the application to one user. Servers that speak NTLM, or Negotiate as
+// Windows has it, take whoever was authenticated on a connection for the sender of everything that follows on it (RFC 4559 section 6),
+// although RFC 9110 section 11.7 forbids that. Such a connection must not serve anybody else.
+func bound(rc *fasthttp.RequestCtx) bool {
+	if bindsConnection(rc.Request.Header.Peek(fasthttp.HeaderAuthorization)) {
+		return true
+	}
+	if rc.Response.StatusCode() != fasthttp.StatusUnauthorized {
+		return false
+	}
+	for _, line := range rc.Response.Header.PeekAll(fasthttp.HeaderWWWAuthenticate) {
+		for challenge := range bytes.SplitSeq(line, []byte(",")) {
+			if bindsConnection(trimBlanks(challenge)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bindsConnection reports whether credentials or a challenge are of a scheme that authenticates connections.
+func bindsConnection(value []byte) bool {
+	scheme, _, _ := bytes.Cut(value, []byte(" "))
+	return bytes.EqualFold(scheme, []byte("NTLM")) || bytes.EqualFold(scheme, []byte("Negotiate"))
+}
