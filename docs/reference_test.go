@@ -146,8 +146,8 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestPromises looks for the tests that are named.
-func TestPromises(t *testing.T) {
+// TestNamedTests looks for the tests that the explanations name.
+func TestNamedTests(t *testing.T) {
 	var all strings.Builder
 	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, "_test.go") {
@@ -158,13 +158,15 @@ func TestPromises(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, "explanation/promises.md"), -1)
-	if len(names) < 15 {
-		t.Fatalf("only %d tests are named", len(names))
-	}
-	for _, m := range names {
-		if !strings.Contains(all.String(), "\nfunc "+m[1]+"(t *testing.T)") {
-			t.Errorf("explanation/promises.md names %s, which does not exist", m[1])
+	for file, least := range map[string]int{"explanation/promises.md": 15, "explanation/attacks.md": 80} {
+		names := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(read(t, file), -1)
+		if len(names) < least {
+			t.Fatalf("%s names only %d tests", file, len(names))
+		}
+		for _, m := range names {
+			if !strings.Contains(all.String(), "\nfunc "+m[1]+"(t *testing.T)") && !strings.Contains(all.String(), "\nfunc "+m[1]+"(f *testing.F)") {
+				t.Errorf("%s names %s, which does not exist", file, m[1])
+			}
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // An application that authenticates connections and not requests never gets somebody else's request on a connection that it may have
-// authenticated (https://github.com/traefik/traefik/issues/13902).
+// authenticated (traefik 13902).
 func TestAuthenticatedConnectionsAreNotShared(t *testing.T) {
 	f := func(name string, shared bool, answer string, lines ...string) {
 		t.Helper()
