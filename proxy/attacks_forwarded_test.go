@@ -15,19 +15,25 @@ func TestClientsDoNotDescribeTheirRequests(t *testing.T) {
 		s.Rules = append([]policy.Rule{{Name: "plain", Path: "/admin/*", Host: "public.example.com", Access: policy.PublicAccess}}, s.Rules...)
 	})
 	for name, lines := range map[string][]string{
-		"CVE-2026-40575 uri":             {"X-Forwarded-Uri: /public/x"},
-		"CVE-2026-40575 all":             about("GET", "/public/x"),
-		"CVE-2026-33495 proto":           {"X-Forwarded-Proto: http"},
-		"CVE-2026-35051 prefix":          {"X-Forwarded-Prefix: /public"},
-		"CVE-2026-54764 port":            {"X-Forwarded-Proto: https", "X-Forwarded-Port: 443"},
-		"CVE-2026-39858 alias":           {"X_Forwarded_Proto: https", "X.Forwarded.Uri: /public/x"},
-		"CVE-2023-27487 envoy":           {"X-Envoy-Original-Path: /public/x", "x-envoy-internal: true"},
-		"CVE-2024-47070 chain":           {"X-Forwarded-For: a"},
-		"CVE-2025-29927 subrequest":      {"X-Middleware-Subrequest: middleware:middleware:middleware:middleware:middleware"},
-		"original and rewritten URL":     {"X-Original-Url: /public/x", "X-Rewrite-Url: /public/x", "X-Original-Uri: /public/x"},
-		"method override":                {"X-Http-Method-Override: OPTIONS", "X-Method-Override: HEAD", "X-Http-Method: OPTIONS"},
-		"host":                           {"X-Forwarded-Host: public.example.com", "X-Original-Host: public.example.com", "Forwarded: host=public.example.com"},
-		"client address":                 {"X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1", "True-Client-Ip: 127.0.0.1", "Forwarded: for=127.0.0.1"},
+		"CVE-2026-40575 uri":         {"X-Forwarded-Uri: /public/x"},
+		"CVE-2026-40575 all":         about("GET", "/public/x"),
+		"CVE-2026-33495 proto":       {"X-Forwarded-Proto: http"},
+		"CVE-2026-35051 prefix":      {"X-Forwarded-Prefix: /public"},
+		"CVE-2026-54764 port":        {"X-Forwarded-Proto: https", "X-Forwarded-Port: 443"},
+		"CVE-2026-39858 alias":       {"X_Forwarded_Proto: https", "X.Forwarded.Uri: /public/x"},
+		"CVE-2023-27487 envoy":       {"X-Envoy-Original-Path: /public/x", "x-envoy-internal: true"},
+		"CVE-2024-47070 chain":       {"X-Forwarded-For: a"},
+		"CVE-2025-29927 subrequest":  {"X-Middleware-Subrequest: middleware:middleware:middleware:middleware:middleware"},
+		"original and rewritten URL": {"X-Original-Url: /public/x", "X-Rewrite-Url: /public/x", "X-Original-Uri: /public/x"},
+		"method override":            {"X-Http-Method-Override: OPTIONS", "X-Method-Override: HEAD", "X-Http-Method: OPTIONS"},
+		"host": {
+			"X-Forwarded-Host: public.example.com", "X-Original-Host: public.example.com",
+			"Forwarded: host=public.example.com",
+		},
+		"client address": {
+			"X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1", "True-Client-Ip: 127.0.0.1",
+			"Forwarded: for=127.0.0.1",
+		},
 		"authelia 348 both descriptions": append(about("GET", "/public/x"), "X-Original-Url: http://public.example.com/public/x"),
 	} {
 		if res := g.get("/admin/x", lines...); res.StatusCode != 401 {
@@ -75,7 +81,8 @@ func TestDescriptionsAreUnambiguous(t *testing.T) {
 	f("host twice", 400, about("GET", "/public/x", "X-Forwarded-Host: app.example.com")...)
 	f("method twice", 400, about("GET", "/public/x", "X-Forwarded-Method: GET")...)
 	f("proto twice", 400, about("GET", "/public/x", "X-Forwarded-Proto: https")...)
-	f("tinyauth 1089 the other family says more", 401, about("GET", "/x", "X-Original-Url: http://app.example.com/public/x", "X-Original-Uri: /public/x")...)
+	f("tinyauth 1089 the other family says more", 401, about("GET", "/x", "X-Original-Url: http://app.example.com/public/x",
+		"X-Original-Uri: /public/x")...)
 	f("authelia 691 only the other family", 400, "X-Original-Url: http://app.example.com/public/x", "X-Original-Method: GET")
 	f("CVE-2026-34908", 400, about("GET", "/public/..%2fx")...)
 	f("CVE-2019-9901", 400, about("GET", "/public/../x")...)

@@ -17,7 +17,8 @@ func TestAllIdentityAttacksAtOnce(t *testing.T) {
 	app := answering(t, ok(""))
 	g := newGateway(t, app, oneConn)
 	lines := []string{
-		"X-User-Id: root", "x-user-id: root2", "X_User_Id: root", "X.User.Id: root", "-X-User-Id: root", "X-User-Phone: 1", // aliases and duplicates
+		"X-User-Id: root", "x-user-id: root2", "X_User_Id: root", "X.User.Id: root", "-X-User-Id: root",
+		"X-User-Phone: 1", // aliases and duplicates
 		"Connection: close, X-User-Id, X-User-Email, Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: x", // GHSA-w9mr-28mw-j8hg
 		"Trailer: X-User-Id, X-User-Email", "TE: trailers", // what is named in Trailer is left out by fasthttp's own writer
 		"Transfer_Encoding: chunked", "Content_Length: 3", "Proxy-Authorization: Basic eDp5", alice,
@@ -26,8 +27,11 @@ func TestAllIdentityAttacksAtOnce(t *testing.T) {
 	if want := "GET /x HTTP/1.1\r\nHost: app.example.com\r\n-X-User-Id: root\r\n" + ofAlice + "\r\n"; got != want {
 		t.Errorf("the application got %q, want %q", got, want)
 	}
-	g.ask(request("POST", "/x", "", append(lines, "Transfer-Encoding: chunked")...) + "5\r\nhello\r\n0\r\nX-User-Id: root\r\nX-User-Email: root\r\n\r\n")
-	want := "POST /x HTTP/1.1\r\nHost: app.example.com\r\n-X-User-Id: root\r\n" + ofAlice + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+	g.ask(request("POST", "/x",
+		"", append(lines, "Transfer-Encoding: chunked")...) +
+		"5\r\nhello\r\n0\r\nX-User-Id: root\r\nX-User-Email: root\r\n\r\n")
+	want := "POST /x HTTP/1.1\r\nHost: app.example.com\r\n-X-User-Id: root\r\n" + ofAlice +
+		"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 	if all := strings.Join(app.received(), ""); !strings.HasSuffix(all, want) {
 		t.Errorf("the application got %q, want %q at the end", all, want)
 	}
@@ -72,7 +76,8 @@ func TestTraitsStayInTheirHeader(t *testing.T) {
 	s := session("alice")
 	s.Body = []byte(`{"identity":{"id":["a,b","c\r\nd"],"traits":{"email":null}}}`)
 	g.sessions.know("session_token "+aliceToken, hit(s), nil)
-	if head := headOf(t, g, app, request("GET", "/x", "", alice)); !strings.HasSuffix(head, "\r\nX-User-Id: [\"a,b\",\"c\\r\\nd\"]\r\n\r\n") {
+	if head := headOf(t, g, app, request("GET", "/x",
+		"", alice)); !strings.HasSuffix(head, "\r\nX-User-Id: [\"a,b\",\"c\\r\\nd\"]\r\n\r\n") {
 		t.Errorf("a list became %q", head)
 	}
 }
@@ -83,11 +88,16 @@ func TestBrokenCredentialsAreNobody(t *testing.T) {
 	g := newGateway(t, app, trusting)
 	g.sessions.know("session_token empty", upstream.Answer{Session: &upstream.Session{}}, nil) // a session that says nothing
 	for _, line := range []string{
-		"Cookie: ory_kratos_session=garbage", "Cookie: ory_kratos_session=", "Cookie: ory_kratos_session", "Cookie: ory_kratos_session=\"", "Cookie: =" + aliceCookie,
-		"Cookie: ory_kratos_session=%00", "Cookie: ory_kratos_session=a b", "Cookie: ORY_KRATOS_SESSION=" + aliceCookie, "Cookie: a=ory_kratos_session=" + aliceCookie,
+		"Cookie: ory_kratos_session=garbage", "Cookie: ory_kratos_session=", "Cookie: ory_kratos_session",
+		"Cookie: ory_kratos_session=\"", "Cookie: =" + aliceCookie,
+		"Cookie: ory_kratos_session=%00", "Cookie: ory_kratos_session=a b",
+		"Cookie: ORY_KRATOS_SESSION=" + aliceCookie, "Cookie: a=ory_kratos_session=" + aliceCookie,
 		"Cookie: ory_kratos_session=" + strings.Repeat("x", 16<<10), "Cookie: " + strings.Repeat("ory_kratos_session=x; ", 20), "Cookie:",
-		"Authorization: Bearer", "Authorization: Bearer  " + aliceToken, "Authorization: " + aliceToken, "Authorization: Bearer " + aliceToken + ",x", "Authorization: Basic eDp5",
-		"X-Session-Token: " + aliceToken + " ,x", "X_Session_Token: " + aliceToken, "X-Session-Token: \x80", "X-Session-Cookie: " + aliceCookie,
+		"Authorization: Bearer",
+		"Authorization: Bearer  " + aliceToken, "Authorization: " + aliceToken, "Authorization: Bearer " + aliceToken + ",x",
+		"Authorization: Basic eDp5",
+		"X-Session-Token: " + aliceToken + " ,x", "X_Session_Token: " + aliceToken, "X-Session-Token: \x80",
+		"X-Session-Cookie: " + aliceCookie,
 	} {
 		if res := g.get("/x", line); res.StatusCode != 401 {
 			t.Errorf("%.60q: status %d", line, res.StatusCode)

@@ -24,9 +24,12 @@ func TestHostsHaveOneReading(t *testing.T) {
 			attacks = append(attacks, attack{name, "GET /x HTTP/1.1\r\nHost: " + name + "\r\n\r\n", status})
 		}
 	}
-	add(401, "ADMIN.example.com", "admin.example.com.", "admin.example.com:80", "Admin.Example.Com.:8080", "admin.example.com ", "\tadmin.example.com")
-	add(400, "admin.example.com..", "admin.example.com%2e", "eve:pw@www.example.com", "www.example.com@admin.example.com", "www.example.com, admin.example.com",
-		"www.example.com/x", "www.example.com?x", "www.example.com#x", `www.example.com\x`, "www.example.com:80:80", "www.example.com:x", "www.example.com:-1",
+	add(401, "ADMIN.example.com", "admin.example.com.", "admin.example.com:80", "Admin.Example.Com.:8080", "admin.example.com ",
+		"\tadmin.example.com")
+	add(400, "admin.example.com..", "admin.example.com%2e", "eve:pw@www.example.com", "www.example.com@admin.example.com",
+		"www.example.com, admin.example.com",
+		"www.example.com/x", "www.example.com?x", "www.example.com#x", `www.example.com\x`, "www.example.com:80:80", "www.example.com:x",
+		"www.example.com:-1",
 		"www .example.com", "www.exämple.com", "", ":80", "[::1", "www.example.com\x00")
 	mount(t, "", attacks, hosts)
 	g := newGateway(t, answering(t, ok("must not be seen")), hosts)
@@ -85,8 +88,10 @@ func TestOtherVersionsAreRefused(t *testing.T) {
 	g := newGateway(t, app)
 	smuggled := request("GET", "/public/smuggled", "")
 	for _, sent := range []string{
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /public/x HTTP/2.0\r\nHost: app.example.com\r\n\r\n", "GET /public/x HTTP/9.9\r\nHost: app.example.com\r\n\r\n",
-		"GET /public/x HTTP/1.9\r\nHost: app.example.com\r\n\r\n", "GET /public/x\r\n\r\n", "GET /public/x http/1.1\r\nHost: app.example.com\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /public/x HTTP/2.0\r\nHost: app.example.com\r\n\r\n",
+		"GET /public/x HTTP/9.9\r\nHost: app.example.com\r\n\r\n",
+		"GET /public/x HTTP/1.9\r\nHost: app.example.com\r\n\r\n", "GET /public/x\r\n\r\n",
+		"GET /public/x http/1.1\r\nHost: app.example.com\r\n\r\n",
 		"GET /public/x HTTP/1.1x\r\nHost: app.example.com\r\n\r\n", "GET /public/x HTTP/1.1 \r\nHost: app.example.com\r\n\r\n",
 		"GET /public/x HTTPS/1.1\r\nHost: app.example.com\r\n\r\n", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n",
 	} {

@@ -29,7 +29,8 @@ func TestAuthenticatedConnectionsAreNotShared(t *testing.T) {
 	f("NTLM, long body", false, ok(longBody), "Authorization: ntlm TlRMTVNTUAABAAAA")
 	f("NTLM without a token", false, ok("hello"), "Authorization: NTLM")
 	f("NTLM challenge", false, challenge("WWW-Authenticate: NTLM TlRMTVNTUAACAAAA"))
-	f("Negotiate challenge among others", false, challenge(`WWW-Authenticate: Basic realm="a"`, `WWW-Authenticate: Digest realm="b", Negotiate`))
+	f("Negotiate challenge among others", false, challenge(`WWW-Authenticate: Basic realm="a"`,
+		`WWW-Authenticate: Digest realm="b", Negotiate`))
 	f("Basic", true, ok("hello"), "Authorization: Basic YTpi")
 	f("Basic challenge", true, challenge(`WWW-Authenticate: Basic realm="NTLM"`))
 	f("nothing", true, ok("hello"))
@@ -39,11 +40,13 @@ func TestAuthenticatedConnectionsAreNotShared(t *testing.T) {
 func TestMultipartBodiesAreNotWrittenAnew(t *testing.T) {
 	app, uploads := taking(t)
 	g := newGateway(t, app)
-	body := "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b\r\ncontent-disposition: form-data;name=f; filename=\"x\r\n\r\n\x00\xff\n--b--\r\nepilogue"
+	body := "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b\r\n" +
+		"content-disposition: form-data;name=f; filename=\"x\r\n\r\n\x00\xff\n--b--\r\nepilogue"
 	for _, framing := range []string{"", "Transfer-Encoding: chunked"} {
 		sent := request("POST", "/public/x", body, "Content-Type: multipart/form-data; boundary=b")
 		if framing != "" {
-			sent = request("POST", "/public/x", "", "Content-Type: multipart/form-data; boundary=b", framing) + chunks(body, 7) + "0\r\n\r\n"
+			sent = request("POST", "/public/x", "",
+				"Content-Type: multipart/form-data; boundary=b", framing) + chunks(body, 7) + "0\r\n\r\n"
 		}
 		if res := g.ask(sent); res.StatusCode != 200 {
 			t.Errorf("status %d", res.StatusCode)

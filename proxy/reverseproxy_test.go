@@ -13,12 +13,14 @@ import (
 // What either side's Connection lines name stays on that side, whatever the case, over several lines and beside empty items; the other
 // side's connection goes on.
 func TestConnectionOptionsStayOnTheirSide(t *testing.T) {
-	app := answering(t, ok("hello", "Connection: X-One , x-TWO", "Connection:", "Connection: , ,", "Connection: keep-alive,X-Three", "X-One: 1",
+	app := answering(t, ok("hello", "Connection: X-One , x-TWO", "Connection:", "Connection: , ,", "Connection: keep-alive,X-Three",
+		"X-One: 1",
 		"X-Two: 2", "x-three: 3", "X-Four: 4"))
 	g := newGateway(t, app)
 	c := g.dial()
 	for range 2 {
-		c.send(request("GET", "/public/x", "", "Connection: X-One , x-TWO", "Connection:", "Connection: , ,", "Connection: X-Three,keep-alive",
+		c.send(request("GET", "/public/x", "", "Connection: X-One , x-TWO", "Connection:", "Connection: , ,",
+			"Connection: X-Three,keep-alive",
 			"X-One: 1", "X-Two: 2", "x-three: 3", "X-Four: 4"))
 		res := c.next("GET")
 		for name, want := range map[string]string{"X-One": "", "X-Two": "", "X-Three": "", "X-Four": "4", "Connection": ""} {
@@ -102,7 +104,8 @@ func TestQueryPassesAsItIs(t *testing.T) {
 	app := answering(t, ok(""))
 	g := newGateway(t, app, oneConn)
 	for _, query := range []string{
-		"", "a=1;b=2", "a=1&a=2", "&&", "=", "a=%zz", "a=%", "a=%2", "a=%00%0d%0a", "a?b", "/../x", "//", "a=b+c%20d", "a=\xc3\xa9", "a=\xff", `a=\`,
+		"", "a=1;b=2", "a=1&a=2", "&&", "=", "a=%zz", "a=%", "a=%2", "a=%00%0d%0a", "a?b", "/../x", "//", "a=b+c%20d", "a=\xc3\xa9",
+		"a=\xff", `a=\`,
 		"a=<>\"'`{}|^", "a=%2F..%2F", "return_to=https://evil.example.com/", "X-User-Id=root",
 	} {
 		target := "/public/x?" + query
@@ -161,7 +164,8 @@ func TestBodiesStreamBothWays(t *testing.T) {
 // passes them on; docs/reference/http.md says that this gateway does not.
 func TestTrailersAreDropped(t *testing.T) {
 	for _, announced := range []string{"Trailer: X-Sum, X-User-Id\r\n", ""} {
-		app := answering(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"+announced+"\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-User-Id: root\r\n\r\n")
+		app := answering(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"+announced+
+			"\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-User-Id: root\r\n\r\n")
 		g := newGateway(t, app)
 		c := g.dial()
 		for range 2 {
@@ -201,7 +205,8 @@ func TestOtherProtocolsAreNotOffered(t *testing.T) {
 // A response whose end cannot be told is none.
 func TestResponsesWithoutAnEndAreRefused(t *testing.T) {
 	for _, line := range []string{
-		"Content-Length:", "Content-Length: ", "Content-Length: x", "Content-Length: 5, 5", "Content-Length: +5", "Content-Length: 5\r\nContent-Length: 5",
+		"Content-Length:", "Content-Length: ", "Content-Length: x", "Content-Length: 5, 5", "Content-Length: +5",
+		"Content-Length: 5\r\nContent-Length: 5",
 		"Content-Length: 99999999999999999999", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
 		"Transfer-Encoding: identity, chunked",
 	} {

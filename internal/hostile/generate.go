@@ -84,30 +84,35 @@ func (g *generator) target() string {
 		b.WriteString("/" + g.segment())
 	}
 	b.WriteString(g.odd("", "/", "//", "/.", "/..", ";", "/;", "#", "#x", "%", "%2", "\x7f", "%00", " "))
-	return b.String() + g.odd(g.one("", "", "?", "?a=b", "?a=/../b&c=%2f%2e", "??"), "?a#b", "?\xff", "?a b", "?\t", "?%0d%0aX-User-Id:root",
+	return b.String() + g.odd(g.one("", "", "?", "?a=b", "?a=/../b&c=%2f%2e", "??"), "?a#b", "?\xff", "?a b", "?\t",
+		"?%0d%0aX-User-Id:root",
 		"?\x00", "?a=%zz")
 }
 
 func (g *generator) segment() string {
-	plain := g.one("a", "public", "admin", "a.b", ".git", "~x", "a:b@c", "x-y_z", "!$&'()*+,=", "a%20b", "%41", "%c3%a9", "%23", "%3f", "a;x=y",
+	plain := g.one("a", "public", "admin", "a.b", ".git", "~x", "a:b@c", "x-y_z", "!$&'()*+,=", "a%20b", "%41", "%c3%a9", "%23", "%3f",
+		"a;x=y",
 		"...", "a..")
 	if g.calm {
 		return plain
 	}
-	return g.odd(g.odd(plain, "", ".", "..", "..;x", ".;"), "%2e", "%2E%2e", ".%2e", "%2f", "a%2Fb", "..%2f", "%5c", `\`, `..\`, "%25", "%252e",
+	return g.odd(g.odd(plain, "", ".", "..", "..;x", ".;"), "%2e", "%2E%2e", ".%2e", "%2f", "a%2Fb", "..%2f", "%5c", `\`, `..\`, "%25",
+		"%252e",
 		"%2561", "%zz", "%", "%c0%ae", "%ff", "%00", "%0d%0a", "%7f", "%09", "%3b", "..%3b", "..%20", "..%00", "é", "a#", "a b",
 		"%u002e", "\x01", "a|b", "\"", "<x>", "^", "`", "{x}", "A%2fB", "%2F%2e%2e%2F")
 }
 
 // hosts returns the Host lines, of which there should be one.
 func (g *generator) hosts() []string {
-	host := "Host: " + g.one("app.example.com", "app.example.com", "APP.Example.com", "app.example.com:8080", "app.example.com.", "127.0.0.1",
+	host := "Host: " + g.one("app.example.com", "app.example.com", "APP.Example.com", "app.example.com:8080", "app.example.com.",
+		"127.0.0.1",
 		"[::1]:80", "a_b.example.com")
 	if g.calm || g.IntN(8) > 0 {
 		return []string{host}
 	}
 	return [][]string{
-		nil, {host, host},
+		nil,
+		{host, host},
 		{host, "Host: evil.example.com"},
 		{host, "host : evil.example.com"},
 		{"Host : app.example.com"},
@@ -137,16 +142,22 @@ func (g *generator) hosts() []string {
 
 // field returns a header line that is not about framing.
 func (g *generator) field() string {
-	usual := g.one("X-Note: a", "x-note:b", "X-Note:  c  d ", "X-Note:", "Cookie: a=1; b=\"2\"", "Accept: */*", "X-Other: caf\xe9", "X-Note: \ta,b\t",
-		"User-Agent: x", "Connection: keep-alive", "X-User-Id: root", "X_User_Id: root", "X-Forwarded-For: 1.2.3.4", "Content-Type: text/plain",
+	usual := g.one("X-Note: a", "x-note:b", "X-Note:  c  d ", "X-Note:", "Cookie: a=1; b=\"2\"", "Accept: */*", "X-Other: caf\xe9",
+		"X-Note: \ta,b\t",
+		"User-Agent: x", "Connection: keep-alive", "X-User-Id: root", "X_User_Id: root", "X-Forwarded-For: 1.2.3.4",
+		"Content-Type: text/plain",
 		"X-Original-Url: /admin")
 	if g.calm || g.IntN(3) > 0 {
 		return usual
 	}
-	return g.one("X-Note : a", "X-Note\t: a", "X Note: a", "X-Note\x00: a", "X-Note: a\x00b", "X-Note: a\rX-User-Id: root", "X-Note: a\nX-User-Id: root",
-		"X-Note: a\r\n b", "X-Note: a\r\n\tX-User-Id: root", "X-Note:\r\n b", ": a", "X-Note", "X-Note\r", "X(Note): a", "X-Note\xe9: a", "\x01: a",
-		"X-Note: a\x7f", "X-Note: a\x01", "X-Note: \x0b", "X.User.Id: root", "x-user-id: root", "Connection: close", "Connection: X-User-Id, close",
-		"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: x", "Connection: Host", "Connection: Content-Length", "Connection: keep-alive, Close",
+	return g.one("X-Note : a", "X-Note\t: a", "X Note: a", "X-Note\x00: a", "X-Note: a\x00b", "X-Note: a\rX-User-Id: root",
+		"X-Note: a\nX-User-Id: root",
+		"X-Note: a\r\n b", "X-Note: a\r\n\tX-User-Id: root", "X-Note:\r\n b", ": a", "X-Note", "X-Note\r", "X(Note): a", "X-Note\xe9: a",
+		"\x01: a",
+		"X-Note: a\x7f", "X-Note: a\x01", "X-Note: \x0b", "X.User.Id: root", "x-user-id: root", "Connection: close",
+		"Connection: X-User-Id, close",
+		"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: x", "Connection: Host", "Connection: Content-Length",
+		"Connection: keep-alive, Close",
 		"Expect: 100-continue", "TE: trailers", "Trailer: X-User-Id", "Keep-Alive: 1", "Proxy-Connection: close",
 		"X-Http-Method-Override: DELETE", "Content_Length: 3", "Transfer_Encoding: chunked", "Content Length: 3", "Upgrade: websocket",
 		"X-Forwarded-Host: evil.example.com", "Forwarded: host=evil.example.com", "Cookie: a=1\r\nCookie: b=2", "\xef\xbb\xbfX-Note: a")
@@ -158,7 +169,8 @@ func (g *generator) body(method string) (framing []string, body string) {
 	if bare && (g.calm || g.IntN(5) > 0) {
 		return nil, ""
 	}
-	data := g.one("", "x", "hello", "0\r\n\r\n", "GET /smuggled HTTP/1.1\r\nHost: app.example.com\r\n\r\n", strings.Repeat("0123456789", 2000))
+	data := g.one("", "x", "hello", "0\r\n\r\n",
+		"GET /smuggled HTTP/1.1\r\nHost: app.example.com\r\n\r\n", strings.Repeat("0123456789", 2000))
 	length := fmt.Sprintf("Content-Length: %d", len(data))
 	if g.IntN(2) == 0 {
 		if g.calm || g.IntN(3) > 0 {
@@ -230,7 +242,8 @@ func (g *generator) chunks(data string) string {
 	for data != "" {
 		n := min(len(data), g.pick(1, 3, 5000, 9999))
 		size := fmt.Sprintf("%x", n)
-		size = g.odd(size, "0x"+size, "+"+size, " "+size, size+" ", "0"+size, "00000000000000000"+size, strings.ToUpper(size), size+";a=b", size+";a=\"\r\n\"",
+		size = g.odd(size, "0x"+size, "+"+size, " "+size, size+" ",
+			"0"+size, "00000000000000000"+size, strings.ToUpper(size), size+";a=b", size+";a=\"\r\n\"",
 			size+";a\n", size+"\t;a", "fffffffffffffffff", "ffffffffffffffff"+size, size+"g", "-"+size, "")
 		b.WriteString(size + g.odd("\r\n", "\n", "\r", "\r\r\n", " \r\n") + data[:n] + g.odd("\r\n", "\n", "", "x\r\n", "\r"))
 		data = data[n:]
