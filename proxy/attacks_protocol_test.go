@@ -51,7 +51,7 @@ func TestMethodsAreAClosedList(t *testing.T) {
 	add("CVE-2026-71324 with a body", "CONNECT", "/public/x", "Content-Length: 60")
 	add("CVE-2026-71324 chunked", "CONNECT", "/public/x", "Transfer-Encoding: chunked")
 	add("cross-site tracing", "TRACE", "/public/x", alice)
-	for _, method := range []string{"get", "Get", "G!T", "PROPFIND", "PURGE", "DEBUG", "QUERY", "PUBLIC", "TRACK"} {
+	for _, method := range []string{"get", "Get", "G!T", "PURGE", "DEBUG", "PUBLIC", "TRACK", "PRI"} {
 		add("unknown", method, "/public/x")
 	}
 	mount(t, "", attacks)

@@ -30,7 +30,8 @@ func TestConnectionOptionsStayOnTheirSide(t *testing.T) {
 		}
 	}
 	for _, head := range app.heads() {
-		if head != "GET /public/x HTTP/1.1\r\nHost: app.example.com\r\nX-Four: 4\r\n"+ofPublic+"\r\n" {
+		if !strings.Contains(head, "\r\nX-Four: 4\r\n") || strings.Contains(head, "X-One") || strings.Contains(head, "X-Two") ||
+			strings.Contains(head, "X-Three") || strings.Contains(head, "Connection") {
 			t.Errorf("the application got %q", head)
 		}
 	}
@@ -75,7 +76,8 @@ func TestRequestWithoutBodyHasNone(t *testing.T) {
 	} {
 		for _, line := range []string{"X-A: b", "Content-Length: 0"} {
 			head := headOf(t, g, app, request(method, "/public/x", "", line))
-			if !strings.HasSuffix(head, "X-Forwarded-Proto: http\r\n"+want+"\r\n") || strings.Contains(head, "Transfer-Encoding") {
+			if !strings.HasSuffix(head, "\r\n"+want+"\r\n") || strings.Contains(head, "Content-Length") != (want != "") ||
+				strings.Contains(head, "Transfer-Encoding") {
 				t.Errorf("%s with %q: %q", method, line, head)
 			}
 		}

@@ -169,7 +169,7 @@ func (g *generator) body(method string) (framing []string, body string) {
 	if bare && (g.calm || g.IntN(5) > 0) {
 		return nil, ""
 	}
-	data := g.one("", "x", "hello", "0\r\n\r\n",
+	data := g.one("", "x", "hello", "0\r\n\r\nx",
 		"GET /smuggled HTTP/1.1\r\nHost: app.example.com\r\n\r\n", strings.Repeat("0123456789", 2000))
 	length := fmt.Sprintf("Content-Length: %d", len(data))
 	if g.IntN(2) == 0 {

@@ -35,8 +35,11 @@ func Read(r *http.Request) (Reading, error) {
 	return reading, err
 }
 
-// Path returns a decoded path without the parameters of its segments.
+// Path returns a decoded path without the parameters of its segments. An empty one, which a whole URL may have, is that of the root.
 func Path(path string) string {
+	if path == "" {
+		return "/"
+	}
 	segments := strings.Split(path, "/")
 	for i, segment := range segments {
 		segments[i], _, _ = strings.Cut(segment, ";")
