@@ -75,8 +75,8 @@ func TestTraitsStayInTheirHeader(t *testing.T) {
 	s := session("alice")
 	s.Body = []byte(`{"identity":{"id":["a,b","c\r\nd"],"traits":{"email":null}}}`)
 	g.sessions.know("session_token "+aliceToken, hit(s), nil)
-	if head := headOf(t, g, app, request("GET", "/x",
-		"", alice)); !strings.HasSuffix(head, "\r\nX-User-Id: [\"a,b\",\"c\\r\\nd\"]\r\n\r\n") {
+	head := headOf(t, g, app, request("GET", "/x", "", alice))
+	if !strings.HasSuffix(head, "\r\nX-User-Id: [\"a,b\",\"c\\r\\nd\"]\r\n\r\n") {
 		t.Errorf("a list became %q", head)
 	}
 }
