@@ -25,6 +25,9 @@ func (r *request) forwardAuth() {
 	for _, f := range d.View.Fields {
 		h.SetCanonical(f.Name, f.Value)
 	}
+	if name := d.View.Policy().TokenHeader(); name != nil {
+		h.SetCanonical(name, d.Token)
+	}
 	r.renew(d.Renewed)
 	if r.cfg.Explain {
 		r.explain()

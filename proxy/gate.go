@@ -11,8 +11,8 @@ import (
 )
 
 // Sessions says which session a credential stands for, from memory where it can. within is the greatest age of an answer that will do:
-// [upstream.Unlimited] for any that may be believed at all, zero for one that is asked for now. Its errors are those of
-// [upstream.Store].
+// [upstream.Unlimited] for any that may be believed at all, zero for one that is asked for now. It keeps clients from having the service
+// asked over and over: who wants an answer now may get one that is a second old. Its errors are those of [upstream.Store].
 type Sessions interface {
 	Lookup(ctx context.Context, c upstream.Credential, within time.Duration) (upstream.Answer, error)
 }
@@ -48,14 +48,18 @@ func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decisio
 	switch route.Access {
 	case policy.PublicAccess:
 		d.Verdict, d.Reason = policy.Allowed, policy.Public
+		judge(p, &d)
 	case policy.OptionalAccess, policy.SessionAccess:
 		g.identify(ctx, c, upstream.Unlimited, &d)
-		g.require(ctx, c, &d)
+		if judge(p, &d); d.Verdict == policy.Denied && d.Source != upstream.Asked && d.Source != upstream.Coalesced {
+			// What is remembered does not meet what the route requires, but the person may have signed in anew since: the service is asked
+			// again before anybody is turned away. Sessions does so once a second for a session, however often it is wanted.
+			d = policy.Decision{Route: route}
+			g.identify(ctx, c, 0, &d)
+			judge(p, &d)
+		}
 	default:
 		d.Reason = policy.RouteDenies
-	}
-	if d.Verdict == policy.Allowed {
-		show(p, &d)
 	}
 	return d
 }
@@ -97,30 +101,20 @@ func (g *Gate) identify(ctx context.Context, c Presented, within time.Duration, 
 	}
 }
 
-// require takes the permission back if the session does not meet what the route requires. A remembered session may have been raised
-// to a higher level since, so the service is asked again before anybody is turned away.
-func (g *Gate) require(ctx context.Context, c Presented, d *policy.Decision) {
-	if meets(d) {
+// judge takes the permission back if the session does not meet what the route requires, and else adds what the application is told. A
+// session that cannot be told is no permission.
+func judge(p *policy.Policy, d *policy.Decision) {
+	if d.Verdict != policy.Allowed {
 		return
 	}
-	if d.Source != upstream.Asked && d.Source != upstream.Coalesced {
-		*d = policy.Decision{Route: d.Route}
-		g.identify(ctx, c, 0, d)
-		if meets(d) {
+	view, err := p.View(d.Session)
+	if err == nil && d.Session != nil {
+		if reason, unmet := d.Route.Unmet(d.Session, view); reason != "" {
+			d.Verdict, d.Reason, d.Err = policy.Denied, reason, unmet
 			return
 		}
+		d.Token, err = view.Token(d.Session, d.Route)
 	}
-	d.Verdict, d.Reason = policy.Denied, policy.InsufficientAAL
-}
-
-// meets reports whether there is nothing more to require: no session has been accepted, or one that is good enough.
-func meets(d *policy.Decision) bool {
-	return d.Verdict != policy.Allowed || d.Session == nil || d.Session.AAL >= d.Route.AAL
-}
-
-// show adds what the application is told. A session that cannot be told is no permission.
-func show(p *policy.Policy, d *policy.Decision) {
-	view, err := p.View(d.Session)
 	if err != nil {
 		d.Verdict, d.Reason, d.Err = policy.Unavailable, policy.IdentityUnusable, err
 		return

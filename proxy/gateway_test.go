@@ -184,7 +184,7 @@ var someRules = []policy.Rule{
 	{Name: "public", Path: "/public/*", Access: policy.PublicAccess},
 	{Name: "optional", Path: "/optional/*", Access: policy.OptionalAccess},
 	{Name: "deny", Path: "/deny/*", Access: policy.DenyAccess},
-	{Name: "strong", Path: "/strong/*", Access: policy.SessionAccess, AAL: upstream.AAL2},
+	{Name: "strong", Path: "/strong/*", Access: policy.SessionAccess, Require: policy.Requirement{AAL: upstream.AAL2}},
 	{Name: "all", Path: "/*", Access: policy.SessionAccess},
 }
 

@@ -56,6 +56,9 @@ func newStrip(p *policy.Policy, tokenHeader string) *strip {
 	if tokenHeader != "" {
 		add(tokenHeader)
 	}
+	if signed := p.TokenHeader(); signed != nil {
+		add(string(signed))
+	}
 	return s
 }
 
@@ -104,6 +107,7 @@ type outbound struct {
 	strip       *strip
 	credentials *Credentials
 	fields      []policy.Field // the identity; empty values are left out
+	signed      policy.Field   // the identity, signed; left out if it is empty
 	source      string         // of the identity; empty to leave it out
 	peer        netip.Addr
 	trusted     bool // whether the peer's forwarding headers are believed
@@ -138,6 +142,9 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 		if len(f.Value) > 0 {
 			dst = appendField(dst, f.Name, f.Value)
 		}
+	}
+	if len(o.signed.Value) > 0 {
+		dst = appendField(dst, o.signed.Name, o.signed.Value)
 	}
 	if o.source != "" {
 		dst = append(dst, cacheHeader+": "...)

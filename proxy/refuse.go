@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -25,6 +26,7 @@ func (r *request) refuse(d policy.Decision) {
 	r.decision = d
 	r.last = r.last || d.Verdict == policy.Malformed // who knows where the next request begins
 	r.explainOutage()
+	r.explainRequirement()
 	r.renew(d.Renewed)
 	if refusal, ok := errors.AsType[*upstream.Refusal](d.Err); ok && d.Verdict == policy.Refused {
 		r.passOn(refusal)
@@ -83,6 +85,7 @@ var allowedMethods = [...]string{
 	ProxyFace:       "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
 	ForwardAuthFace: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
 	WhoamiFace:      "GET, HEAD",
+	KeysFace:        "GET, HEAD",
 }
 
 // passOn answers with the session service's own refusal.
@@ -112,6 +115,18 @@ func (r *request) explainOutage() {
 	}
 	if ok, missed := r.unjudged.allow(); ok {
 		r.cfg.Logger.Warn("request could not be judged", "reason", string(r.decision.Reason), "error", r.decision.Err, "not_logged", missed)
+	}
+}
+
+// explainRequirement tells the operator, at most once a minute, of an expression that could not be evaluated.
+func (r *request) explainRequirement() {
+	failed, ok := errors.AsType[*policy.EvaluationError](r.decision.Err)
+	if !ok {
+		return
+	}
+	if ok, missed := r.unevaluated.allowEvery(time.Minute); ok {
+		r.cfg.Logger.Warn("request was refused because an expression could not be evaluated: try it with gatehouse decide",
+			"route", r.decision.Route.Name, "error", failed, "not_logged", missed)
 	}
 }
 

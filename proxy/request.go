@@ -167,7 +167,7 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 	d := &r.decision
 	out := outbound{
 		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
-		fields: d.View.Fields, peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
+		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token}, peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
 	}
 	if r.cfg.Explain && d.Session != nil {
 		out.source = d.Source.String()
@@ -250,16 +250,19 @@ func (r *request) log(total time.Duration) {
 	r.cfg.Logger.LogAttrs(r.base, slog.LevelInfo, "request", attrs...)
 }
 
-// A throttle lets one message a second through, so that an outage does not drown the log.
+// A throttle lets one message through for a time, so that an outage does not drown the log.
 type throttle struct {
 	last   atomic.Int64
 	missed atomic.Int64
 }
 
-// allow reports whether a message may be written now, and how many were not since the last that was.
-func (t *throttle) allow() (ok bool, missed int64) {
+// allow is allowEvery second.
+func (t *throttle) allow() (ok bool, missed int64) { return t.allowEvery(time.Second) }
+
+// allowEvery reports whether a message may be written now, and how many were not since the last that was.
+func (t *throttle) allowEvery(d time.Duration) (ok bool, missed int64) {
 	now, last := time.Now().UnixNano(), t.last.Load()
-	if now-last < int64(time.Second) || !t.last.CompareAndSwap(last, now) {
+	if now-last < int64(d) || !t.last.CompareAndSwap(last, now) {
 		t.missed.Add(1)
 		return false, 0
 	}

@@ -25,10 +25,11 @@ const (
 	ProxyFace       Face = iota // the request goes on to the application
 	ForwardAuthFace             // another proxy asks whether a request may pass
 	WhoamiFace                  // the application's own code asks whose session it is
+	KeysFace                    // somebody asks for the keys by which signed tokens are verified
 )
 
 // Faces lists every Face, for those who keep a table by face.
-var Faces = [...]Face{ProxyFace, ForwardAuthFace, WhoamiFace}
+var Faces = [...]Face{ProxyFace, ForwardAuthFace, WhoamiFace, KeysFace}
 
 // String returns the face as logs and metrics spell it.
 func (f Face) String() string {
@@ -37,6 +38,8 @@ func (f Face) String() string {
 		return "forward_auth"
 	case WhoamiFace:
 		return "whoami"
+	case KeysFace:
+		return "keys"
 	default:
 		return "proxy"
 	}
@@ -87,7 +90,7 @@ type Server struct {
 	base  context.Context // of everything that waits for others
 	end   context.CancelFunc
 
-	silentApp, unjudged, untrusted, untold throttle // for one message each
+	silentApp, unjudged, unevaluated, untrusted, untold throttle // for one message each
 
 	open connections
 
@@ -193,6 +196,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		r.forwardAuth()
 	case r.face == WhoamiFace:
 		r.whoami()
+	case r.face == KeysFace:
+		r.keys()
 	default:
 		r.proxy()
 	}
@@ -237,9 +242,11 @@ func (s *Server) face(path []byte) Face {
 		return ForwardAuthFace
 	case string(path) == s.cfg.WhoamiPath:
 		return WhoamiFace
-	default:
-		return ProxyFace
 	}
+	if keys, _ := s.cfg.Gate.Policy().Keys(); string(path) == keys {
+		return KeysFace
+	}
+	return ProxyFace
 }
 
 // headReceived sees the head of a request before its body is waited for.

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,8 @@ type App struct {
 	requests     []listen.Config
 	bound        []bound // set before OnReady is called, and constant from then on
 
-	reloading chan struct{} // holds one token: reloads do not overlap
+	reloading chan struct{}     // holds one token: reloads do not overlap
+	keys      [sha256.Size]byte // the digest of the keys of identity tokens that were last tried; for who holds the token of reloading
 }
 
 var (
@@ -60,7 +62,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	a.cfg.Store(cfg)
 	a.state.Store(&errStarting)
 
-	compiled, err := compilePolicy(cfg)
+	compiled, err := a.compile(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +143,7 @@ func (a *App) Run(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.Background())
 	var watch sync.WaitGroup
 	watch.Go(func() { a.certificates.Watch(watching) })
+	watch.Go(func() { a.watchKeys(watching) })
 	defer func() {
 		stopWatching()
 		watch.Wait()

@@ -19,8 +19,9 @@ var mayImport = map[string][]string{
 	"cmd/gatehouse":                {"internal/app", "internal/config", "internal/demo", "internal/metrics"},
 	"internal/admin":               {"upstream"},
 	"internal/app":                 {"internal/", "proxy", "sessioncache", "upstream", "upstream/"},
-	"internal/config":              {"upstream"},
+	"internal/config":              {"internal/expression", "upstream"},
 	"internal/demo":                {"internal/app", "internal/config", "internal/metrics"},
+	"internal/identitytoken":       {"internal/policy", "upstream"},
 	"internal/metrics":             {"internal/policy", "proxy", "sessioncache", "upstream", "upstream/guard"},
 	"internal/policy":              {"upstream"},
 	"internal/revocation/postgres": {},
@@ -42,7 +43,9 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/metrics", "internal/admin"},
 	"github.com/valyala/fasthttp":         {"bench", "proxy", "upstream/embedded"}, // the latter for its in-memory listener at most
+	"cel.dev/cel-go":                      {"internal/expression"},
 	"github.com/dgraph-io/ristretto":      {"sessioncache"},
+	"github.com/go-jose/go-jose":          {"internal/identitytoken"},
 	"github.com/hashicorp/golang-lru":     {"sessioncache"},
 	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"github.com/jackc/pgx":                {"internal/revocation/postgres"},

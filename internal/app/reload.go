@@ -13,8 +13,8 @@ import (
 // errNoReload says that there is nothing to read again.
 var errNoReload = errors.New("this process was started without a configuration that can be read again")
 
-// Reload reads the configuration again and applies what can change without a restart: routes and identity headers. Either all of it comes
-// into force or none. Remembered sessions survive. The files of certificates are read again too, whatever comes of that: a mistake in the
+// Reload reads the configuration again and applies what can change without a restart: routes, what they require, identity headers and
+// identity tokens. Either all of it comes into force or none. Remembered sessions survive. The files of certificates are read again too, whatever comes of that: a mistake in the
 // configuration does not keep a renewed certificate from coming into force, nor the reverse. It returns the names of what has changed and
 // needs a restart to come into force.
 func (a *App) Reload() (restart []string, err error) {
@@ -41,15 +41,15 @@ func (a *App) reload() (restart []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	compiled, err := compilePolicy(next)
+	compiled, err := a.compile(next)
 	if err != nil {
 		return nil, err
 	}
 	current := *a.cfg.Load()
 	restart = needRestart(&current, next)
-	current.Routes, current.IdentityHeaders = next.Routes, next.IdentityHeaders
-	a.metrics.SetPolicy(compiled)
-	a.server.SetPolicy(compiled)
+	current.Routes, current.Requirements = next.Routes, next.Requirements
+	current.IdentityHeaders, current.IdentityToken = next.IdentityHeaders, next.IdentityToken
+	a.setPolicy(compiled)
 	a.cfg.Store(&current)
 	return restart, nil
 }
@@ -59,7 +59,7 @@ func needRestart(current, next *config.Config) (names []string) {
 	a, b := reflect.ValueOf(*current), reflect.ValueOf(*next)
 	for i := range a.NumField() {
 		switch name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("yaml"), ","); name {
-		case "routes", "identity_headers": // in force already
+		case "routes", "requirements", "identity_headers", "identity_token": // in force already
 		default:
 			if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
 				names = append(names, name)

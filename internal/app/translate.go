@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/expression"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
@@ -16,16 +18,32 @@ import (
 // tokenHeader is where Kratos takes a session token from.
 const tokenHeader = "X-Session-Token"
 
-// compilePolicy compiles what can be reloaded: routes and identity headers.
+// compilePolicy compiles what can be reloaded: routes, what they require, and what applications are told.
 func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
+	sets := map[string]policy.Requirement{"": {}}
+	for name, r := range cfg.Requirements {
+		var err error
+		if sets[name], err = requirementOf(r); err != nil {
+			return nil, fmt.Errorf("compile requirements.%s: %w", name, err)
+		}
+	}
 	rules := make([]policy.Rule, len(cfg.Routes))
 	for i, r := range cfg.Routes {
 		access, ok := policy.ParseAccess(string(r.Access))
-		if !ok {
-			return nil, fmt.Errorf("compile routes[%d]: unknown access %q", i, r.Access)
+		set, known := sets[r.Require.Use]
+		if !ok || !known {
+			return nil, fmt.Errorf("compile routes[%d]: unknown access %q or requirement %q", i, r.Access, r.Require.Use)
+		}
+		own, err := requirementOf(r.Require)
+		if err != nil {
+			return nil, fmt.Errorf("compile routes[%d]: %w", i, err)
 		}
 		rules[i] = policy.Rule{
-			Name: r.Name, Host: r.Match.Host, Path: r.Match.Path, Methods: r.Match.Methods, Access: access, AAL: r.Require.AAL,
+			Name: r.Name, Host: r.Match.Host, Path: r.Match.Path, Methods: r.Match.Methods, Access: access, Require: set.And(own),
+			Audience: r.Audience,
+		}
+		if cfg.IdentityToken != nil {
+			rules[i].Audience = cmp.Or(r.Audience, cfg.IdentityToken.Audience)
 		}
 	}
 	headers := make([]policy.Header, len(cfg.IdentityHeaders))
@@ -33,6 +51,22 @@ func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
 		headers[i] = policy.Header{Name: h.Name, Path: h.Path}
 	}
 	return policy.Compile(rules, headers)
+}
+
+// requirementOf returns what a section asks for, apart from the set that it uses.
+func requirementOf(r config.Require) (policy.Requirement, error) {
+	own := policy.Requirement{AAL: r.AAL, MaxAge: r.MaxAge}
+	if r.Methods != nil {
+		own.Methods = [][]string{r.Methods}
+	}
+	if r.Expression != "" {
+		e, err := expression.Compile(r.Expression)
+		if err != nil {
+			return own, fmt.Errorf("compile expression: %w", err)
+		}
+		own.Expressions = []policy.Expression{e}
+	}
+	return own, nil
 }
 
 // cookieOf returns the name of the session cookie.

@@ -34,11 +34,19 @@ type Config struct {
 	// Default: one route that asks for a session on every path.
 	Routes []Route `yaml:"routes"`
 
+	// Requirements are named sets of what a session must have, for routes to use. A name is letters, digits, '_' and '-', at most 64.
+	// Default none.
+	Requirements map[string]Require `yaml:"requirements,omitempty"`
+
 	// IdentityHeaders are the headers that tell the application whose request it is: the name of the header, and the path of its value in
 	// the session in GJSON syntax (https://github.com/tidwall/gjson/blob/master/SYNTAX.md). A front proxy gets
 	// all of them, empty where the session has no such value; the application gets those with a value. What a client sends under these
 	// names never gets through. At most 32. Default X-User-Id: identity.id, and a list of one's own replaces it.
 	IdentityHeaders IdentityHeaders `yaml:"identity_headers"`
+
+	// IdentityToken makes Gatehouse tell the application in a signed token, too, whose request it is, so that the application can verify it.
+	// Default none.
+	IdentityToken *IdentityToken `yaml:"identity_token,omitempty"`
 
 	// ForwardAuth is where a front proxy asks for a decision about a request that it holds itself. Default: its keys' defaults.
 	ForwardAuth ForwardAuth `yaml:"forward_auth"`
@@ -172,8 +180,12 @@ type Route struct {
 	// there is one), session (only a session passes) or deny (nobody passes).
 	Access Access `yaml:"access"`
 
-	// Require is what a session must have beyond being valid. Only with access: session. Default nothing.
+	// Require is what a session must have beyond being valid: all of it. Only with access: session. Default nothing.
 	Require Require `yaml:"require,omitempty"`
+
+	// Audience is for whom identity_token is signed on this route: the name by which the application knows itself. Default: what
+	// identity_token says.
+	Audience string `yaml:"audience,omitempty"`
 }
 
 // A Match is which requests a route is about: those that meet all of it.
@@ -190,10 +202,60 @@ type Match struct {
 	Methods []string `yaml:"methods,omitempty"`
 }
 
-// A Require is what a session must have beyond being valid.
+// A Require is what a session must have beyond being valid: all of it.
 type Require struct {
 	// AAL is the least assurance level: aal1, aal2 or aal3. Default: any.
 	AAL upstream.AAL `yaml:"aal,omitempty"`
+
+	// MaxAge is how long ago the person may have proved who they are, by signing in or by doing so anew; 1s to 8760h. Default: any time.
+	MaxAge time.Duration `yaml:"max_age,omitempty"`
+
+	// Methods are the methods of authentication of which at least one was used, in the session service's words, such as password, totp,
+	// webauthn, passkey, code, oidc. Default: any.
+	Methods []string `yaml:"methods,omitempty"`
+
+	// Expression is a condition in CEL (https://cel.dev) that must be true. Its one variable is session, the session service's own
+	// statement, as in session.identity.traits.role in ["admin"]. Where it needs what a session does not have, that session does not
+	// meet it. At most 4096 bytes. Default none.
+	Expression string `yaml:"expression,omitempty"`
+
+	// Use is the name of a set in requirements that must be met, too. Only in routes. Default none.
+	Use string `yaml:"use,omitempty"`
+}
+
+// An IdentityToken is a signed token that tells the application whose request it is: a JSON Web Token with the claims iss, aud, sub (the
+// identity), sid (the session), iat, exp, auth_time, acr (the assurance level) and amr (the methods of authentication).
+type IdentityToken struct {
+	// Header is the name of the header that carries it. What a client sends under this name never gets through. A front proxy always
+	// gets it, empty without a session. Default X-Gatehouse-Jwt.
+	Header string `yaml:"header"`
+
+	// KeyFile is the file with the private key that signs: Ed25519 (the algorithm is EdDSA) or ECDSA on P-256 (ES256), in PEM, PKCS #8
+	// and not encrypted. Like those of certificates it is looked at every 15s, and loaded again when it has changed. Required.
+	KeyFile string `yaml:"key_file"`
+
+	// OtherKeyFiles are files with keys that sign nothing and are published beside the one that does: the next one, so that it is known
+	// before it signs, and the last one, as long as its tokens are valid. Each has one key in PEM, public or private. Default none.
+	OtherKeyFiles []string `yaml:"other_key_files"`
+
+	// Issuer is who says so, the claim iss. Default gatehouse.
+	Issuer string `yaml:"issuer"`
+
+	// Audience is for whom it is signed, the claim aud, where a route does not say: the name by which the application knows itself, such
+	// as its URL. An application must refuse tokens for others. Required.
+	Audience string `yaml:"audience"`
+
+	// TTL is how long it is valid; 10s to 24h, and never past the session's end. It is used again until half of that has passed. An
+	// application that keeps it does not notice within that time that the session was revoked. Default 5m.
+	TTL time.Duration `yaml:"ttl"`
+
+	// Claims are further claims: their names, and the paths of their values in the session in GJSON syntax. What a session does not have
+	// is left out. Default none.
+	Claims map[string]string `yaml:"claims,omitempty"`
+
+	// KeysPath is the path on the listener where the public keys are served, as a JSON Web Key Set, to everybody. The application is never
+	// asked for it. Default /.well-known/jwks.json.
+	KeysPath string `yaml:"keys_path"`
 }
 
 // A ForwardAuth is where a front proxy asks for decisions.
@@ -252,6 +314,16 @@ func Default() Config {
 func (k *Kratos) setDefaults() { *k = Kratos{Cookie: "ory_kratos_session"} }
 
 func (t *TLS) setDefaults() { *t = TLS{ClientAuth: ClientAuthNone} }
+
+func (t *IdentityToken) setDefaults() {
+	*t = IdentityToken{
+		Header:        "X-Gatehouse-Jwt",
+		OtherKeyFiles: []string{},
+		Issuer:        "gatehouse",
+		TTL:           5 * time.Minute,
+		KeysPath:      "/.well-known/jwks.json",
+	}
+}
 
 func (e *Embedded) setDefaults() {
 	*e = Embedded{

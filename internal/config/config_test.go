@@ -93,6 +93,20 @@ func TestExampleShowsDefaults(t *testing.T) {
 	files := config.TLS{CertFile: "/etc/gatehouse/tls.crt", KeyFile: "/etc/gatehouse/tls.key", ClientAuth: config.ClientAuthNone}
 	want.TLS = &files
 	want.Listen = config.Listeners{{Address: "unix:/run/gatehouse/gatehouse.sock"}, {Address: ":8443", TLS: &files}}
+	want.Routes[1].Require = config.Require{
+		AAL: upstream.AAL2, MaxAge: 15 * time.Minute, Methods: []string{"totp", "webauthn", "passkey"},
+		Expression: `session.identity.traits.role in ["admin"]`, Use: "staff",
+	}
+	want.Routes[1].Audience = "https://admin.example.com"
+	want.Requirements = map[string]config.Require{"staff": {
+		AAL: upstream.AAL1, MaxAge: 12 * time.Hour, Methods: []string{"password", "oidc"},
+		Expression: "session.identity.metadata_public.staff == true",
+	}}
+	want.IdentityToken = &config.IdentityToken{
+		Header: "X-Gatehouse-Jwt", KeyFile: "/etc/gatehouse/token.pem", OtherKeyFiles: []string{}, Issuer: "gatehouse",
+		Audience: "https://app.example.com", TTL: 5 * time.Minute, Claims: map[string]string{"email": "identity.traits.email"},
+		KeysPath: "/.well-known/jwks.json",
+	}
 	equal(t, parse(t, embedded), &want)
 }
 
@@ -126,7 +140,8 @@ func TestExampleIsComplete(t *testing.T) {
 	kratos, embedded := example(t)
 	inKratos, inEmbedded := paths(t, kratos), paths(t, embedded)
 	for _, key := range config.Keys() {
-		if !inKratos[key] && !inEmbedded[key] {
+		key = strings.Replace(key, "requirements[].", "requirements.staff.", 1)
+		if !inKratos[key] && !inEmbedded[key] && key != "requirements.staff.use" {
 			t.Errorf("config.example.yaml lacks %s", key)
 		}
 	}
@@ -184,7 +199,9 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		}
 		return true
 	})
-	again := func(key string) bool { return strings.HasPrefix(key, "listen[].tls.") } // those of tls
+	again := func(key string) bool { // those of tls, and those of require
+		return strings.HasPrefix(key, "listen[].tls.") || strings.HasPrefix(key, "requirements[].")
+	}
 	if keys := slices.DeleteFunc(config.Keys(), again); fields != len(keys) {
 		t.Errorf("config.go has %d fields with a key, and there are %d keys", fields, len(keys))
 	}
@@ -260,9 +277,20 @@ routes:
   - name: all.of_it-1
     match: { host: "*.example.com", path: /ünïcode/*, methods: [OPTIONS, GET] }
     access: session
-    require: { aal: aal3 }
+    require: { aal: aal3, max_age: 1h30m, methods: [totp], expression: 'session.a == "b: c"', use: set-1 }
+    audience: "true"
   - { match: { host: "[2001:db8::1]", path: /a/ }, access: optional }
   - { match: { path: /true }, access: deny }
+requirements: { set-1: { methods: [a, b] }, "1": { max_age: 1s }, empty: {} }
+identity_token:
+  header: x-jwt
+  key_file: key.pem
+  other_key_files: [next.pem, last.pem]
+  issuer: https://gate.example.com
+  audience: "1"
+  ttl: 90s
+  claims: { "true": a.b, roles: 'x.#(y=="a: b").z' }
+  keys_path: /keys
 identity_headers: { x-zebra: 'identity.traits.roles.#(name=="a: b").id', X_User: "true", Remote.Groups: groups }
 forward_auth: { path: /auth }
 whoami: { path: /whoami }
@@ -294,10 +322,20 @@ func TestEveryKey(t *testing.T) {
 				Name:    "all.of_it-1",
 				Match:   config.Match{Host: "*.example.com", Path: "/ünïcode/*", Methods: []string{"OPTIONS", "GET"}},
 				Access:  config.AccessSession,
-				Require: config.Require{AAL: upstream.AAL3},
+				Require: config.Require{
+					AAL: upstream.AAL3, MaxAge: 90 * time.Minute, Methods: []string{"totp"}, Expression: `session.a == "b: c"`, Use: "set-1",
+				},
+				Audience: "true",
 			},
 			{Match: config.Match{Host: "[2001:db8::1]", Path: "/a/"}, Access: config.AccessOptional},
 			{Match: config.Match{Path: "/true"}, Access: config.AccessDeny},
+		},
+		Requirements: map[string]config.Require{
+			"set-1": {Methods: []string{"a", "b"}}, "1": {MaxAge: time.Second}, "empty": {},
+		},
+		IdentityToken: &config.IdentityToken{
+			Header: "x-jwt", KeyFile: "key.pem", OtherKeyFiles: []string{"next.pem", "last.pem"}, Issuer: "https://gate.example.com",
+			Audience: "1", TTL: 90 * time.Second, Claims: map[string]string{"true": "a.b", "roles": `x.#(y=="a: b").z`}, KeysPath: "/keys",
 		},
 		IdentityHeaders: config.IdentityHeaders{
 			{Name: "X-Zebra", Path: `identity.traits.roles.#(name=="a: b").id`},

@@ -119,6 +119,8 @@ func (l *loader) value(path string, n *yaml.Node, v reflect.Value) {
 		l.single(path, n, v)
 	case v.Kind() == reflect.Slice:
 		l.list(path, n, v)
+	case v.Kind() == reflect.Map:
+		l.table(path, n, v)
 	default:
 		l.section(path, n, v)
 	}
@@ -138,7 +140,7 @@ func isSingle(t reflect.Type) bool {
 	if _, ok := reflect.New(t).Interface().(interface{ UnmarshalText([]byte) error }); ok {
 		return true
 	}
-	return t.Kind() != reflect.Struct && t.Kind() != reflect.Slice && t.Kind() != reflect.Pointer
+	return t.Kind() != reflect.Struct && t.Kind() != reflect.Slice && t.Kind() != reflect.Pointer && t.Kind() != reflect.Map
 }
 
 // unusual reports what YAML has and a configuration has no use for: anchors and aliases, which hide what a value is, and tags.
@@ -180,6 +182,27 @@ func (l *loader) list(path string, n *yaml.Node, v reflect.Value) {
 		l.value(child, item, v.Index(i))
 	}
 }
+
+// table decodes a mapping whose keys the operator chooses.
+func (l *loader) table(path string, n *yaml.Node, v reflect.Value) {
+	v.Set(reflect.MakeMap(v.Type()))
+	l.mapping(path, n, func(key, n *yaml.Node) {
+		if key.Value == "" || len(key.Value) > 64 || strings.Trim(key.Value, tableBytes) != "" {
+			l.add(l.at(key), path, quote(key.Value)+" is no name here: want at most 64 letters, digits, '_' and '-'")
+			return
+		}
+		child := join(path, key.Value)
+		if l.set[child] = l.at(key); n.Kind == yaml.ScalarNode {
+			l.set[child] = l.at(n)
+		}
+		item := reflect.New(v.Type().Elem()).Elem()
+		l.value(child, n, item)
+		v.SetMapIndex(reflect.ValueOf(key.Value), item)
+	})
+}
+
+// tableBytes are the characters of names that the operator chooses. A dot would look like a key below.
+var tableBytes = strings.Replace(nameBytes, ".", "", 1)
 
 func (l *loader) section(path string, n *yaml.Node, v reflect.Value) {
 	names := keyNames(v.Type())

@@ -14,8 +14,8 @@ func keyNames(section reflect.Type) []string {
 	return names
 }
 
-// keys returns the path of every key, sections before what is in them. The keys of sections in a list have paths such as
-// routes[].access.
+// keys returns the path of every key, sections before what is in them. The keys of sections in a list, or
+// under names that the operator chooses, have paths such as routes[].access.
 func keys() []string { return keysBelow("", reflect.TypeFor[Config]()) }
 
 func keysBelow(path string, t reflect.Type) []string {
@@ -24,7 +24,7 @@ func keysBelow(path string, t reflect.Type) []string {
 		return nil
 	case t.Kind() == reflect.Pointer:
 		return keysBelow(path, t.Elem())
-	case t.Kind() == reflect.Slice:
+	case t.Kind() == reflect.Slice, t.Kind() == reflect.Map:
 		return keysBelow(path+"[]", t.Elem())
 	}
 	var paths []string

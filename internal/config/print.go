@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,6 +53,14 @@ func node(v reflect.Value) *yaml.Node {
 		}
 		for i := range v.Len() {
 			n.Content = append(n.Content, node(v.Index(i)))
+		}
+		return n
+	case kind == reflect.Map:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		names := v.MapKeys()
+		slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, name := range names {
+			n.Content = append(n.Content, word(name.String()), node(v.MapIndex(name)))
 		}
 		return n
 	default:

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,7 +12,15 @@ import (
 // methods are those that an application can be asked with. CONNECT and TRACE never reach it.
 func methods() []string { return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} }
 
-func (l *loader) validateRoutes(routes []Route) {
+func (l *loader) validateRoutes(c *Config) {
+	routes := c.Routes
+	for _, name := range slices.Sorted(maps.Keys(c.Requirements)) {
+		path := join("requirements", name)
+		l.validateRequire(path, c.Requirements[name])
+		if c.Requirements[name].Use != "" {
+			l.report(path+".use", "a set cannot use another: write out what it requires")
+		}
+	}
 	if len(routes) == 0 {
 		l.report("routes", "without a route nothing is served: add one, or remove the key to ask for a session everywhere")
 	}
@@ -19,6 +28,7 @@ func (l *loader) validateRoutes(routes []Route) {
 	for i, r := range routes {
 		path := fmt.Sprintf("routes[%d]", i)
 		l.validateRoute(path, r)
+		l.validateUse(path, r.Require, c.Requirements)
 		if first, taken := names[r.Name]; taken && r.Name != "" {
 			l.report(path+".name", "%s is the name of routes[%d] already: choose another", quote(r.Name), first)
 		} else {
@@ -63,9 +73,10 @@ func (l *loader) validateRoute(path string, r Route) {
 			l.report(item, "%s is there already: remove one", m)
 		}
 	}
+	l.validateRequire(path+".require", r.Require)
 	if r.Access == "" {
 		l.report(path+".access", "is missing: want public, optional, session or deny")
-	} else if r.Access != AccessSession && r.Require != (Require{}) {
+	} else if r.Access != AccessSession && !r.Require.isZero() {
 		l.report(path+".require", "only a route with `access: session` can require something of the session, and this one has `access: %s`",
 			r.Access)
 	}

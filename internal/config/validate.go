@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,9 +21,10 @@ func (l *loader) validate(c *Config) {
 	if c.App != "" {
 		l.check("app", urlFault(c.App, false))
 	}
-	l.validateRoutes(c.Routes)
+	l.validateRoutes(c)
 	l.validateHeaders(c.IdentityHeaders)
-	l.validateFaces(c.ForwardAuth.Path, c.Whoami.Path)
+	l.validateToken(c)
+	l.validateFaces(c)
 	l.validateCredentials(c.Credentials)
 	between(l, "shutdown.delay", c.Shutdown.Delay, 0, 5*time.Minute)
 	between(l, "shutdown.timeout", c.Shutdown.Timeout, time.Millisecond, time.Hour)
@@ -87,22 +89,34 @@ func (l *loader) validateHeaders(headers IdentityHeaders) {
 	for _, h := range headers {
 		path := join("identity_headers", h.Name)
 		folded := foldHeader(h.Name)
-		for _, reserved := range reservedHeaders() {
-			if folded == reserved || strings.HasSuffix(reserved, "-") && strings.HasPrefix(folded, reserved) {
-				l.report(path, "this header means something else to servers and proxies: choose another name, such as X-User-Id")
-			}
+		if isReserved(folded) {
+			l.report(path, "this header means something else to servers and proxies: choose another name, such as X-User-Id")
 		}
 		if other, taken := first[folded]; taken {
 			l.report(path, "many servers cannot tell this name from %s: choose another", other)
 		} else {
 			first[folded] = h.Name
 		}
-		switch {
-		case h.Path == "":
-			l.report(path, "the path is missing: say which part of the session the header holds, such as identity.traits.email")
-		case strings.HasPrefix(h.Path, "@"), strings.HasPrefix(h.Path, "!"), strings.HasPrefix(h.Path, ".."):
-			l.report(path, "want a path into the session, such as identity.traits.email, got a GJSON modifier or literal: %s", quote(h.Path))
-		}
+		l.check(path, sessionPathFault(h.Path, "header"))
+	}
+}
+
+// isReserved reports whether a folded name is one of reservedHeaders.
+func isReserved(folded string) bool {
+	return slices.ContainsFunc(reservedHeaders(), func(reserved string) bool {
+		return folded == reserved || strings.HasSuffix(reserved, "-") && strings.HasPrefix(folded, reserved)
+	})
+}
+
+// sessionPathFault says what is wrong with a path into the session, or "". what holds the value that is there.
+func sessionPathFault(path, what string) string {
+	switch {
+	case path == "":
+		return "the path is missing: say which part of the session the " + what + " holds, such as identity.traits.email"
+	case strings.HasPrefix(path, "@"), strings.HasPrefix(path, "!"), strings.HasPrefix(path, ".."):
+		return "want a path into the session, such as identity.traits.email, got a GJSON modifier or literal: " + quote(path)
+	default:
+		return ""
 	}
 }
 
@@ -112,13 +126,22 @@ func foldHeader(name string) string {
 }
 
 // validateFaces checks the paths that Gatehouse answers itself.
-func (l *loader) validateFaces(forwardAuth, whoami string) {
-	faults := [...]string{facePathFault(forwardAuth), facePathFault(whoami)}
-	l.check("forward_auth.path", faults[0])
-	l.check("whoami.path", faults[1])
-	if faults == [2]string{} && (strings.HasPrefix(forwardAuth+"/", whoami+"/") || strings.HasPrefix(whoami+"/", forwardAuth+"/")) {
-		l.report("whoami.path", "overlaps with forward_auth.path (%s): choose one that is neither the same, nor above or below it",
-			l.where("forward_auth.path"))
+func (l *loader) validateFaces(c *Config) {
+	faces := []struct{ key, path string }{{"forward_auth.path", c.ForwardAuth.Path}, {"whoami.path", c.Whoami.Path}}
+	if c.IdentityToken != nil {
+		faces = append(faces, struct{ key, path string }{"identity_token.keys_path", c.IdentityToken.KeysPath})
+	}
+	for i, a := range faces {
+		if fault := facePathFault(a.path); fault != "" {
+			l.report(a.key, "%s", fault)
+			continue
+		}
+		for _, b := range faces[:i] {
+			overlap := strings.HasPrefix(a.path+"/", b.path+"/") || strings.HasPrefix(b.path+"/", a.path+"/")
+			if overlap && facePathFault(b.path) == "" {
+				l.report(a.key, "overlaps with %s (%s): choose one that is neither the same, nor above or below it", b.key, l.where(b.key))
+			}
+		}
 	}
 }
 
@@ -155,11 +178,16 @@ func (c *Config) Warnings() []string {
 			warn("trusted_proxies[%d]: everybody in %s can choose the address, host and path that is judged: name the proxies only", i, p.Net)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Requirements)) {
+		if !slices.ContainsFunc(c.Routes, func(r Route) bool { return r.Require.Use == name }) {
+			warn("requirements.%s: no route uses it", name)
+		}
+	}
 	for i, r := range c.Routes {
 		if r.Access == AccessPublic && r.Match.Host == "" && r.Match.Path == "/*" {
 			warn("routes[%d]: everything that no earlier route matches is public", i)
 		}
-		if path := r.Match.Path; path == c.Whoami.Path || path == c.ForwardAuth.Path {
+		if path := r.Match.Path; path == c.Whoami.Path || path == c.ForwardAuth.Path || c.IdentityToken != nil && path == c.IdentityToken.KeysPath {
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
 		}
 		if path := r.Match.Path; len(path) > 1 && strings.HasSuffix(path, "/") {

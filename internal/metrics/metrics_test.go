@@ -148,10 +148,10 @@ func TestFromTheStart(t *testing.T) {
 		expect(t, name, samples(t, m, name), want...)
 	}
 	var requests []string
-	for _, face := range []string{"forward_auth", "proxy", "whoami"} {
+	for _, face := range []string{"forward_auth", "keys", "proxy", "whoami"} {
 		for _, verdict := range []string{"allowed", "denied", "malformed", "refused", "unauthenticated", "unavailable"} {
 			requests = append(requests, fmt.Sprintf(`{face=%q,rule="",verdict=%q} 0`, face, verdict))
-			if face != "whoami" {
+			if face != "whoami" && face != "keys" {
 				requests = append(requests, fmt.Sprintf(`{face=%q,rule="a",verdict=%q} 0`, face, verdict))
 			}
 		}
@@ -161,8 +161,8 @@ func TestFromTheStart(t *testing.T) {
 	slices.Sort(requests)
 	expect(t, "gatehouse_requests_total", got, requests...)
 
-	f("gatehouse_requests_in_flight", `{face="forward_auth"} 0`, `{face="proxy"} 0`, `{face="whoami"} 0`)
-	f("gatehouse_request_duration_seconds_count", `{face="forward_auth"} 0`, `{face="proxy"} 0`, `{face="whoami"} 0`)
+	f("gatehouse_requests_in_flight", `{face="forward_auth"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`, `{face="whoami"} 0`)
+	f("gatehouse_request_duration_seconds_count", `{face="forward_auth"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`, `{face="whoami"} 0`)
 	f("gatehouse_decision_duration_seconds_count",
 		`{outcome="allowed"} 0`, `{outcome="coalesced"} 0`, `{outcome="denied"} 0`, `{outcome="hit"} 0`, `{outcome="malformed"} 0`,
 		`{outcome="miss"} 0`, `{outcome="refused"} 0`, `{outcome="stale"} 0`, `{outcome="unauthenticated"} 0`, `{outcome="unavailable"} 0`,
@@ -403,7 +403,7 @@ func TestHistograms(t *testing.T) {
 			}
 		}
 	}
-	if want := 3 + 11 + 1 + 1; seen != want { // faces, outcomes, stores, the application
+	if want := 4 + 11 + 1 + 1; seen != want { // faces, outcomes, stores, the application
 		t.Errorf("saw %d histograms, want %d", seen, want)
 	}
 }

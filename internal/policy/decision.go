@@ -51,6 +51,8 @@ const (
 	NoSession           Reason = "no_session"           // the service knows no session for it
 	RefusedByService    Reason = "refused"              // the service has a session and refuses it
 	InsufficientAAL     Reason = "insufficient_aal"     // the route requires a higher assurance level
+	SessionTooOld       Reason = "session_too_old"      // the route requires that the person has proved more recently who they are
+	RequirementFailed   Reason = "requirement_failed"   // the session does not meet another requirement of the route
 	StoreUnavailable    Reason = "store_unavailable"    // the service gave no answer
 	IdentityUnusable    Reason = "identity_unusable"    // the session cannot be rendered into the identity headers
 	MalformedTarget     Reason = "malformed_target"     // the path or host has more than one reading
@@ -75,7 +77,8 @@ type Decision struct {
 	Route   *Route            // nil when none matched
 	Session *upstream.Session // nil unless the request has one, whatever the verdict
 	View    *View             // what the application is told; nil unless the verdict is Allowed, and all empty without a Session
-	Err     error             // why there is no session, where a service or a view was asked
+	Token   []byte            // and what it can verify; nil without a Session, or if there are no tokens
+	Err     error             // why there is no session, where a service or a view was asked, or what the session does not meet
 
 	Renewed []string        // Set-Cookie lines for this very client
 	Source  upstream.Source // where the answer came from; meaningful when Session is set

@@ -19,16 +19,22 @@ type Policy struct {
 	list    []*Route
 	headers []Header
 	empty   *View
+
+	conditions conditions // of all routes
+	audiences  []string   // of all routes, each once
+
+	tokens      *Tokens // nil if there are none
+	tokenHeader []byte
 }
 
 // Compile builds a Policy. The order of rules is the order in which they are tried; the order of headers is the order in which they are
 // sent. The rules are expected to be valid already: an error here is a fault of the caller, and says which rule is at fault.
 func Compile(rules []Rule, headers []Header) (*Policy, error) {
-	rs, list, err := compileRoutes(rules)
+	p := &Policy{headers: slices.Clone(headers)}
+	err := p.compileRoutes(rules)
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{routes: rs, list: list, headers: slices.Clone(headers)}
 	if p.empty, err = p.render(nil); err != nil {
 		return nil, fmt.Errorf("compile identity headers: %w", err)
 	}
@@ -54,7 +60,7 @@ func (p *Policy) View(s *upstream.Session) (*View, error) {
 	if v, ok := s.Memo().(*View); ok && v.policy == p {
 		return v, nil
 	}
-	v, err := p.render(s.Body)
+	v, err := p.render(s)
 	if err != nil {
 		return nil, err
 	}

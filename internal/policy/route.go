@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
@@ -43,7 +44,9 @@ type Rule struct {
 	Path    string   // "/exact", or "/below/*" for /below and everything below it; "/*" for every path
 	Methods []string // empty for any
 	Access  Access
-	AAL     upstream.AAL // the least level that a session must have
+	Require Requirement
+
+	Audience string // for whom signed tokens are
 }
 
 // A Route is a compiled Rule. It is immutable.
@@ -51,7 +54,11 @@ type Route struct {
 	Name   string
 	Index  int // its place in the configuration, from 0
 	Access Access
-	AAL    upstream.AAL
+	AAL    upstream.AAL  // the least level that a session must have
+	MaxAge time.Duration // since the person last proved who they are; 0 for any
+
+	conditions []int // by their places in the policy
+	audience   int
 }
 
 // routes finds the first rule that matches. Its cost depends on the depth of the path and the labels of the host, not on the number
@@ -77,9 +84,9 @@ type candidate struct {
 	methods []string // empty for any
 }
 
-func compileRoutes(rules []Rule) (*routes, []*Route, error) {
+// compileRoutes adds the routes to a policy, and what they ask for.
+func (p *Policy) compileRoutes(rules []Rule) error {
 	rs := &routes{exact: map[string]*paths{}, below: map[string]*paths{}, any: newPaths()}
-	var list []*Route
 	names := map[string]int{}
 	for i, rule := range rules {
 		name := rule.Name
@@ -87,18 +94,24 @@ func compileRoutes(rules []Rule) (*routes, []*Route, error) {
 			name = fmt.Sprintf("routes[%d]", i)
 		}
 		if first, taken := names[name]; taken {
-			return nil, nil, fmt.Errorf("compile route %d: its name %q is that of route %d already", i, name, first)
+			return fmt.Errorf("compile route %d: its name %q is that of route %d already", i, name, first)
 		}
 		names[name] = i
 		if !strings.HasPrefix(rule.Path, "/") {
-			return nil, nil, fmt.Errorf("compile route %q: path %q does not begin with /", name, rule.Path)
+			return fmt.Errorf("compile route %q: path %q does not begin with /", name, rule.Path)
 		}
-		route := &Route{Name: name, Index: i, Access: rule.Access, AAL: rule.AAL}
-		list = append(list, route)
+		route := &Route{Name: name, Index: i, Access: rule.Access, AAL: rule.Require.AAL, MaxAge: rule.Require.MaxAge}
+		route.conditions = p.conditions.add(rule.Require)
+		if route.audience = slices.Index(p.audiences, rule.Audience); route.audience < 0 {
+			route.audience = len(p.audiences)
+			p.audiences = append(p.audiences, rule.Audience)
+		}
+		p.list = append(p.list, route)
 		rs.host(strings.ToLower(rule.Host)).add(rule.Path, candidate{route, rule.Methods})
 	}
 	rs.hasHosts = len(rs.exact)+len(rs.below) > 0
-	return rs, list, nil
+	p.routes = rs
+	return nil
 }
 
 func newPaths() *paths {

@@ -4,20 +4,25 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // MaxValue is the longest value of an identity header, in bytes. Servers commonly refuse request heads of more than 8 KiB, so a value
 // beyond that would fail later and less clearly.
 const MaxValue = 8 << 10
 
-// A View is what one policy tells about one session: every identity header once, in order, empty where the session has no such value.
-// It is immutable.
+// A View is what one policy makes of one session: every identity header once, in order, empty where the session has no such value; what
+// the session does not meet of all that routes require; and the tokens that were signed for it. Apart from the tokens it is immutable.
 type View struct {
 	Fields []Field
 	policy *Policy
+	unmet  []error                 // by condition; nil if it is met
+	tokens []atomic.Pointer[Token] // by audience
 }
 
 // Policy returns the policy that made the view.
@@ -26,14 +31,17 @@ func (v *View) Policy() *Policy { return v.policy }
 // A Field is one identity header, ready to be written.
 type Field struct{ Name, Value []byte }
 
-// render computes the view of a session's body; a nil body has no values.
-func (p *Policy) render(body []byte) (*View, error) {
+// render computes the view of a session; no session has no values.
+func (p *Policy) render(s *upstream.Session) (*View, error) {
 	v := &View{policy: p, Fields: make([]Field, 0, len(p.headers))}
+	if s != nil {
+		v.unmet, v.tokens = p.conditions.judge(s.Body), p.slots()
+	}
 	for _, h := range p.headers {
 		var value []byte
-		if body != nil {
+		if s != nil {
 			var err error
-			if value, err = headerValue(gjson.GetBytes(body, h.Path)); err != nil {
+			if value, err = headerValue(gjson.GetBytes(s.Body, h.Path)); err != nil {
 				return nil, fmt.Errorf("render identity header %s from %s: %w", h.Name, h.Path, err)
 			}
 		}
