@@ -40,10 +40,13 @@ func (idle) Forward(context.Context, upstream.Credential, []byte) (upstream.Repl
 	return upstream.Reply{}, errOutage
 }
 
-// quickPolicy has five identity headers.
+// quickPolicy has five identity headers and signed tokens, and everything that a route can require.
 func quickPolicy(t testing.TB) *policy.Policy {
 	t.Helper()
-	p, err := policy.Compile(someRules, []policy.Header{
+	all := policy.Rule{Path: "/*", Access: policy.SessionAccess, Audience: "app", Require: policy.Requirement{
+		AAL: upstream.AAL1, MaxAge: time.Hour, Methods: [][]string{{"totp", "password"}}, Expressions: []policy.Expression{condition{}},
+	}}
+	p, err := policy.Compile([]policy.Rule{all}, []policy.Header{
 		{Name: "X-User-Id", Path: "identity.id"},
 		{Name: "X-User-Email", Path: "identity.traits.email"},
 		{Name: "X-User-Phone", Path: "identity.traits.phone"},
@@ -53,7 +56,15 @@ func quickPolicy(t testing.TB) *policy.Policy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return p.WithTokens(policy.Tokens{Header: "X-Id-Token", Signer: plainSigner{}, KeysPath: "/keys", Keys: []byte(keys)})
+}
+
+// able returns a session that meets what quickPolicy requires.
+func able(name string) *upstream.Session {
+	s := session(name)
+	s.AuthenticatedAt = time.Now()
+	s.Body = append([]byte(`{"admin":true,"authentication_methods":[{"method":"password"}],`), s.Body[1:]...)
+	return s
 }
 
 // A bench serves one request over and over, without a network.
@@ -65,7 +76,7 @@ type bench struct {
 func newBench(t testing.TB, app *proxy.App, request string) *bench {
 	t.Helper()
 	b := &bench{Server: proxy.NewServer(proxy.Config{
-		Gate: proxy.NewGate(oneSession{session("alice")}, quickPolicy(t)), Sessions: oneSession{session("alice")},
+		Gate: proxy.NewGate(oneSession{able("alice")}, quickPolicy(t)), Sessions: oneSession{able("alice")},
 		Passthrough: idle{}, Observer: idle{}, App: app, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
 		Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true},
 		Trusted:     &proxy.Trusted{Unix: true}, Logger: slog.New(slog.DiscardHandler),
@@ -125,7 +136,7 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	g := proxy.NewGate(oneSession{session("alice")}, quickPolicy(t))
+	g := proxy.NewGate(oneSession{able("alice")}, quickPolicy(t))
 	target := proxy.Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/app/page")}
 	for _, c := range []upstream.Credential{
 		{Kind: upstream.SessionToken, Name: "X-Session-Token", Value: []byte(realToken)},
@@ -133,7 +144,7 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	} {
 		n := testing.AllocsPerRun(1000, func() {
 			d := g.Decide(context.Background(), target, proxy.Presented{Credential: c})
-			if d.Verdict != policy.Allowed || len(d.View.Fields) != 5 {
+			if d.Verdict != policy.Allowed || len(d.View.Fields) != 5 || len(d.Token) == 0 {
 				t.Fatal("not allowed")
 			}
 		})

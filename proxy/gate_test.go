@@ -190,3 +190,57 @@ func TestZeroDecisionDenies(t *testing.T) {
 		}
 	}
 }
+
+// A condition is an expression for tests: it holds of sessions whose statement has "admin": true, and cannot be said of those without it.
+type condition struct{}
+
+func (condition) String() string { return "session.admin" }
+
+func (condition) Holds(session any) (bool, error) {
+	admin, ok := session.(map[string]any)["admin"].(bool)
+	if !ok {
+		return false, errors.New("no such key")
+	}
+	return admin, nil
+}
+
+// The service is asked again before anybody is turned away, whatever it is that the session lacks: the person may have signed in anew, or
+// been made an administrator.
+func TestGateAsksAgainForEveryRequirement(t *testing.T) {
+	old, fresh := session("alice"), session("alice")
+	old.AuthenticatedAt, old.Body = time.Now().Add(-time.Hour), []byte(`{"admin":false,"authentication_methods":[{"method":"password"}]}`)
+	fresh.AuthenticatedAt, fresh.Body = time.Now(), []byte(`{"admin":true,"authentication_methods":[{"method":"password"},{"method":"totp"}]}`)
+	unsaid := session("alice")
+	f := func(require policy.Requirement, again *upstream.Session, v policy.Verdict, r policy.Reason, detail string) {
+		t.Helper()
+		p, err := policy.Compile([]policy.Rule{{Path: "/*", Access: policy.SessionAccess, Require: require}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &fakeSessions{}
+		s.decide("bearer t", func(within time.Duration) (upstream.Answer, error) {
+			if within == 0 {
+				return upstream.Answer{Session: again, Source: upstream.Asked}, nil
+			}
+			return upstream.Answer{Session: old, Source: upstream.Hit}, nil
+		})
+		d := proxy.NewGate(s, p).Decide(context.Background(), proxy.Target{Path: []byte("/x")},
+			proxy.Presented{Credential: upstream.Credential{Kind: upstream.Bearer, Value: []byte("t")}})
+		if d.Verdict != v || d.Reason != r || (d.View != nil) != (v == policy.Allowed) || len(s.questions()) != 2 {
+			t.Errorf("%+v: %s %s after %d questions, want %s %s", require, d.Verdict, d.Reason, len(s.questions()), v, r)
+		}
+		if got := fmt.Sprint(d.Err); got != detail {
+			t.Errorf("%+v: %s, want %s", require, got, detail)
+		}
+	}
+	age := policy.Requirement{MaxAge: time.Minute}
+	methods := policy.Requirement{Methods: [][]string{{"totp"}}}
+	expression := policy.Requirement{Expressions: []policy.Expression{condition{}}}
+	for _, require := range []policy.Requirement{age, methods, expression} {
+		f(require, fresh, policy.Allowed, policy.SessionValid, "<nil>")
+	}
+	f(age, old, policy.Denied, policy.SessionTooOld, "<nil>")
+	f(methods, old, policy.Denied, policy.RequirementFailed, "session was authenticated by none of: totp")
+	f(expression, old, policy.Denied, policy.RequirementFailed, "expression is not true: session.admin")
+	f(expression, unsaid, policy.Denied, policy.RequirementFailed, "evaluate session.admin: no such key")
+}

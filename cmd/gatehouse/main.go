@@ -43,6 +43,7 @@ var commands = []command{
 	{"demo", "[--listen ADDRESS]", "run a gateway, a session service and an example application to play with", runDemo},
 	{"config validate", "[--quiet] [FILE]", "check a configuration, and say everything that is wrong with it", validateConfig},
 	{"config print", "[FILE]", "print the configuration that is in force, secrets hidden", printConfig},
+	{"decide", "--url URL [--method METHOD] [--session FILE]", "say what would be decided about a request, and why", decide},
 	{"healthcheck", "[--config FILE]", "ask a running gateway whether it is ready; for container health checks", healthcheck},
 	{"version", "[--json]", "print the version", printVersion},
 }
@@ -160,6 +161,9 @@ func find(args []string) (cmd command, rest []string, ok bool) {
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
+	}
+	if errors.Is(err, errRefused) {
+		return exitRefused
 	}
 	code := exitFailed
 	if errors.As(err, new(usageError)) {

@@ -319,9 +319,9 @@ func TestEveryKey(t *testing.T) {
 		App:          "http://app.internal:3000/",
 		Routes: []config.Route{
 			{
-				Name:    "all.of_it-1",
-				Match:   config.Match{Host: "*.example.com", Path: "/ünïcode/*", Methods: []string{"OPTIONS", "GET"}},
-				Access:  config.AccessSession,
+				Name:   "all.of_it-1",
+				Match:  config.Match{Host: "*.example.com", Path: "/ünïcode/*", Methods: []string{"OPTIONS", "GET"}},
+				Access: config.AccessSession,
 				Require: config.Require{
 					AAL: upstream.AAL3, MaxAge: 90 * time.Minute, Methods: []string{"totp"}, Expression: `session.a == "b: c"`, Use: "set-1",
 				},

@@ -1,6 +1,8 @@
 package expression_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tidwall/gjson"
@@ -8,30 +10,150 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/expression"
 )
 
-func TestProbe(t *testing.T) {
-	for _, text := range []string{
-		`sesion.x == 1`, `session.x ==`, `session.x`, `"a" == 1`, `session.identity.traits.role in "admin"`, `1 + "a" == 2`, `now() > 1`, `size(session)`, `session.x.matches("[")`,
-		`timestamp("x") > timestamp("y")`, `session.x in ["a"] && `, `é == session.x`, "", `session.x == "abc`, `session == 1`, `session["a"] == 1 || foo.bar`, `session.x == duration("foo")`, `session.a.foo() == 1`, "session.a ==\n  1 &&\n foo",
-		`!session.x`, `session.a && session.b`, `session.x ? true : 1`,
-	} {
-		_, err := expression.Compile(text)
-		t.Logf("%s\n   -> %v", text, err)
-	}
-	body := gjson.Parse(`{"a":{"b":1,"s":"secret","l":[1,2],"big":1e3},"n":null}`).Value()
-	for _, text := range []string{
-		`session.x == 1`, `session.a.b == 1`, `session.a.b > 0`, `session.a.c == 1`, `session.a.b.c == 1`, `session.a.s > 1`, `int(session.a.s) == 1`, `session.a.l[7] == 1`, `session[session.a.s] == 1`,
-		`duration(session.a.s) == duration("1s")`, `session.a.s.matches(session.a.s)`, `session.n == 1`, `session.n.x == 1`, `session.a.b / 0 == 1`, `1 / 0 == 1`,
-		`session.a.l.all(x, session.a.l.all(y, x > y))`, `has(session.x.y)`, `has(session.x) && session.x == 1`, `session.a.s || true`, `session.a.s || false`,
-		`[1,2,3,4,5,6,7,8,9,10].all(a,[1,2,3,4,5,6,7,8,9,10].all(b,[1,2,3,4,5,6,7,8,9,10].all(c,[1,2,3,4,5,6,7,8,9,10].all(d,[1,2,3,4,5,6,7,8,9,10].all(e, session.a.b == 1)))))`,
-		`timestamp(session.a.s) > timestamp("2026-01-01T00:00:00Z")`, `session.a.s.foo == 1`, `session.a.s in session.a.b`, `session.a.l.exists(x, x == 2)`, `session.a.s ? true : false`,
-		`"[" .matches(session.a.s + "[")`,
-	} {
+const statement = `{"active":true,"identity":{"id":"i1","traits":{"email":"a@example.com","role":"admin","age":41}},
+"authentication_methods":[{"method":"password"},{"method":"totp"}],"secret":"s3cr3t","none":null}`
+
+func TestHolds(t *testing.T) {
+	session := gjson.Parse(statement).Value()
+	f := func(text string, want bool) {
+		t.Helper()
 		e, err := expression.Compile(text)
 		if err != nil {
-			t.Logf("COMPILE %s\n   -> %v", text, err)
-			continue
+			t.Errorf("%s: %v", text, err)
+			return
 		}
-		ok, err := e.Holds(body)
-		t.Logf("%s\n   -> %v %v", text, ok, err)
+		for range 2 { // it says the same every time
+			if got, err := e.Holds(session); got != want || err != nil {
+				t.Errorf("%s: %v, %v", text, got, err)
+			}
+		}
+		if e.String() != text {
+			t.Errorf("%s reads %s", text, e)
+		}
 	}
+	f(`session.identity.traits.role in ["admin", "editor"]`, true)
+	f(`session.identity.traits.role in ["editor"]`, false)
+	f(`session.identity.traits.email.endsWith("@example.com")`, true)
+	f(`session.identity.traits.email.matches("^[a-z]+@example[.]com$")`, true)
+	f(`session.authentication_methods.exists(m, m.method == "totp")`, true)
+	f(`session.authentication_methods.all(m, m.method == "totp")`, false)
+	f(`session.identity.traits.age >= 18`, true)
+	f(`session.identity.traits.age == 41`, true)
+	f(`session.active`+` == true`, true)
+	f(`session.active && true`, true)
+	f(`has(session.identity.traits.group) && session.identity.traits.group == "x"`, false)
+	f(`session.none == null`, true)
+	f(`true`, true)
+}
+
+func TestCannotBeSaid(t *testing.T) {
+	session := gjson.Parse(statement).Value()
+	f := func(text, want string) {
+		t.Helper()
+		e, err := expression.Compile(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			return
+		}
+		ok, err := e.Holds(session)
+		if ok || err == nil || err.Error() != want {
+			t.Errorf("%s: %v, %v\nwant %s", text, ok, err, want)
+		}
+		if err != nil && strings.Contains(strings.ReplaceAll(err.Error(), "session.secret", ""), "s3cr3t") {
+			t.Errorf("%s: the error tells of the session: %v", text, err)
+		}
+	}
+	f(`session.identity.traits.group == "x"`, "character 24, at `.group == \"x\"`: no such key")
+	f(`session.none.x == 1`, "character 13, at `.x == 1`: no such key")
+	f(`session.authentication_methods[7].method == "x"`, "character 34, at `.method == \"x\"`: index out of bounds")
+	f(`session[session.secret] == 1`, "character 8, at `[session.secret] == 1`: no such key")
+	f(`int(session.secret) == 1`, "character 4, at `(session.secret) == 1`: type conversion error")
+	f(`timestamp(session.secret) > timestamp("2026-01-01T00:00:00Z")`,
+		"character 10, at `(session.secret) > times…`: invalid RFC 3339 timestamp")
+	f(`session.identity.id > 1`, "character 21, at `> 1`: no such overload")
+	f(`session.secret || false`, "character 16, at `|| false`: no such overload")
+	f(`session.active == true && session.identity.traits.group == "x" && true`, "character 50, at `.group == \"x\" && true`: no such key")
+	ten := "[1,2,3,4,5,6,7,8,9,10]"
+	f(ten+`.all(a, `+ten+`.all(b, `+ten+`.all(c, `+ten+`.all(d, `+ten+`.all(e, session.active == true)))))`, "it takes more than 100000 steps")
+	if e, err := expression.Compile(`session.a == 1`); err != nil {
+		t.Error(err)
+	} else if ok, err := e.Holds("no object"); ok || err == nil {
+		t.Errorf("a session that is no object: %v, %v", ok, err)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		if e, err := expression.Compile(text); e != nil || err == nil || err.Error() != want {
+			t.Errorf("%s: %v, %v\nwant %s", text, e, err, want)
+		}
+	}
+	const known = ": what is known is session, and the functions of CEL"
+	f("", "is empty: say what must be true of the session")
+	f(`sesion.id == "x"`, "character 1, at `sesion.id == \"x\"`: there is nothing called 'sesion'"+known)
+	f(`session.id == "x" && now() > 1`, "character 25, at `() > 1`: there is nothing called 'now'"+known)
+	f(`session.id ==`, "character 14: syntax error: something is missing at the end")
+	f(`session.id == 'x`, "character 15, at `'x`: syntax error: ''x'")
+	f(`é == session.id`, "character 1, at `é == session.id`: syntax error: 'é'")
+	f(`"é" == 1`, "character 5, at `== 1`: found no matching overload for '_==_' applied to '(string, int)'")
+	f("true &&\n foo", "line 2, character 2: there is nothing called 'foo'"+known)
+	f(`session.identity.traits.role in "admin"`,
+		"character 30, at `in \"admin\"`: found no matching overload for '@in' applied to '(dyn, string)'")
+	f(`session.id.matches("[")`, "character 20, at `\"[\")`: this is no regular expression of RE2")
+	f(`session.active`, "want a condition, and what this is depends on the session: compare it with something, such as == true")
+	f(`size(session)`, "want a condition, which is true or false, got int")
+	f(`session`, "want a condition, which is true or false, got map(string, dyn)")
+	f(strings.Repeat(" ", expression.MaxLength)+"true", "want at most 4096 bytes, got 4100")
+	if _, err := expression.Compile(strings.Repeat("(", 1000) + "true" + strings.Repeat(")", 1000)); err == nil {
+		t.Error("brackets without end are taken")
+	}
+}
+
+// One expression is used by many requests at once.
+func TestConcurrentUse(t *testing.T) {
+	e, err := expression.Compile(`session.identity.traits.role == "admin" && session.authentication_methods.exists(m, m.method == "totp")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			session := gjson.Parse(statement).Value()
+			for range 200 {
+				if ok, err := e.Holds(session); !ok || err != nil {
+					t.Error(ok, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Whatever is written: nothing panics, and what is accepted always ends in an answer or an error.
+func FuzzCompile(f *testing.F) {
+	for _, text := range []string{`session.a == "b"`, `has(session.a.b)`, `session.a.exists(x, x > 1) || [1][session.b] == 2`, `{1: 2}[session] == 3`, "'''"} {
+		f.Add(text)
+	}
+	session := gjson.Parse(statement).Value()
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := expression.Compile(text)
+		if (e == nil) == (err == nil) {
+			t.Fatalf("%v and %v", e, err)
+		}
+		if err != nil {
+			if !strings.Contains(text, "\n") && strings.Contains(err.Error(), "\n") {
+				t.Errorf("a message of several lines: %q", err)
+			}
+			return
+		}
+		first, err := e.Holds(session)
+		if first && err != nil {
+			t.Errorf("true, with an error: %v", err)
+		}
+		if second, _ := e.Holds(session); second != first {
+			t.Errorf("it says %v, then %v", first, second)
+		}
+	})
 }

@@ -39,6 +39,19 @@ func (r *reply) session() (*upstream.Session, error) {
 	return nil, r.Outage("/sessions/whoami")
 }
 
+// Parse reads a session as Kratos states it at GET /sessions/whoami, from elsewhere than Kratos. The error wraps [upstream.ErrNoSession] if
+// it says that the session is not active. The session keeps body.
+func Parse(body []byte) (*upstream.Session, error) {
+	if !gjson.ValidBytes(body) {
+		return nil, errors.New("this is not JSON: want what Kratos answers at /sessions/whoami")
+	}
+	r := &reply{httpclient.Reply{Body: body}}
+	if r.Get("id").Str == "" || r.Get("identity.id").Str == "" {
+		return nil, errors.New("this has no id and no identity.id: want what Kratos answers at /sessions/whoami")
+	}
+	return r.parse()
+}
+
 // parse reads the body of a 200. GJSON reads it here as it does for identity headers and rules: of a repeated key, the first counts.
 func (r *reply) parse() (*upstream.Session, error) {
 	if r.BodyErr != nil {

@@ -1,0 +1,186 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
+)
+
+// A Question is about a request that nobody has sent.
+type Question struct {
+	Method, URL string
+
+	// Kind and Value are the credential that it presents: [upstream.SessionToken] for a token of any kind that is looked at, or
+	// [upstream.Cookie]. The session service is asked about it.
+	Kind  upstream.Kind
+	Value []byte
+
+	// Statement is what the session service says of the session in place of a credential, in the form of Kratos. The service is not asked
+	// then. May be nil.
+	Statement []byte
+}
+
+// A Ruling is what would be decided, and why.
+type Ruling struct {
+	Face    string         `json:"face"` // that meets the request
+	Verdict string         `json:"verdict"`
+	Reason  string         `json:"reason"`
+	Detail  string         `json:"detail,omitempty"` // of the reason
+	Route   *RuledRoute    `json:"route,omitempty"`
+	Session *RuledSession  `json:"session,omitempty"`
+	Headers []RulingHeader `json:"headers,omitempty"` // that the application gets; a front proxy gets the empty ones too
+	Unknown bool           `json:"-"`                 // nothing could be known, since the service gave no answer
+}
+
+// A RuledRoute is the route that a request takes.
+type RuledRoute struct {
+	Name   string `json:"name"`
+	Index  int    `json:"index"`
+	Access string `json:"access"`
+}
+
+// A RuledSession is the session that a request has.
+type RuledSession struct {
+	ID              string    `json:"id"`
+	Identity        string    `json:"identity"`
+	AAL             string    `json:"aal"`
+	AuthenticatedAt time.Time `json:"authenticated_at,omitzero"`
+	ExpiresAt       time.Time `json:"expires_at,omitzero"`
+}
+
+// A RulingHeader is an identity header. A signed token is not shown, since whoever has it can use it.
+type RulingHeader struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Decide says what a gateway of this configuration would decide about a request. It listens nowhere and remembers nothing.
+func Decide(ctx context.Context, cfg *config.Config, build metrics.BuildInfo, q Question) (*Ruling, error) {
+	quiet := slog.New(slog.DiscardHandler)
+	a := &App{opts: Options{Logger: quiet}}
+	compiled, err := a.compile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	question := proxy.Question{Method: q.Method, URL: q.URL}
+	var sessions proxy.Sessions = nobody{}
+	switch {
+	case q.Statement != nil:
+		s, err := kratos.Parse(q.Statement)
+		if err != nil && !upstream.Definite(err) {
+			return nil, fmt.Errorf("read session: %w", err)
+		}
+		sessions = stated{s, err}
+		question.Credential = credentialsFor(cfg, upstream.NoCredential, []byte("stated"))[0]
+	case q.Kind != upstream.NoCredential:
+		if question.Credential, err = credentialOf(cfg, q); err != nil {
+			return nil, err
+		}
+		if cfg.Upstream.Embedded != nil {
+			return nil, errors.New("the embedded session service is inside of the gateway that runs, and cannot be asked from here: state a session")
+		}
+		s, err := newService(cfg, metrics.New(build), quiet, build.Version)
+		if err != nil {
+			return nil, err
+		}
+		defer s.close()
+		sessions = asked{s.guard}
+	}
+	server := proxy.NewServer(proxy.Config{
+		Gate: proxy.NewGate(sessions, compiled), Credentials: credentialsOf(cfg), Trusted: trustedOf(cfg),
+		ForwardAuthPath: cfg.ForwardAuth.Path, WhoamiPath: cfg.Whoami.Path, Logger: quiet,
+	})
+	face, d, err := server.Answer(ctx, question)
+	if err != nil {
+		return nil, err
+	}
+	return ruling(cfg, compiled, face, &d), nil
+}
+
+// credentialOf returns the credential that a question presents.
+func credentialOf(cfg *config.Config, q Question) (upstream.Credential, error) {
+	kinds := []upstream.Kind{q.Kind}
+	if q.Kind == upstream.SessionToken {
+		kinds = append(kinds, upstream.Bearer)
+	}
+	for _, kind := range kinds {
+		if all := credentialsFor(cfg, kind, q.Value); len(all) > 0 {
+			return all[0], nil
+		}
+	}
+	return upstream.Credential{}, fmt.Errorf("no gateway of this configuration looks at a %s: see credentials", q.Kind)
+}
+
+func ruling(cfg *config.Config, p *policy.Policy, face proxy.Face, d *policy.Decision) *Ruling {
+	r := &Ruling{Face: face.String()}
+	if face != proxy.ProxyFace {
+		return r
+	}
+	r.Verdict, r.Reason, r.Unknown = d.Verdict.String(), string(d.Reason), d.Verdict == policy.Unavailable
+	if d.Err != nil {
+		r.Detail = d.Err.Error()
+	}
+	if d.Route != nil {
+		r.Route = &RuledRoute{d.Route.Name, d.Route.Index, string(cfg.Routes[d.Route.Index].Access)}
+	}
+	if s := d.Session; s != nil {
+		r.Session = &RuledSession{s.ID, s.IdentityID, s.AAL.String(), s.AuthenticatedAt, s.ExpiresAt}
+	}
+	if d.View == nil {
+		return r
+	}
+	for _, f := range d.View.Fields {
+		r.Headers = append(r.Headers, RulingHeader{string(f.Name), string(f.Value)})
+	}
+	if name := p.TokenHeader(); name != nil {
+		value := ""
+		if d.Token != nil {
+			value = "<signed token>"
+		}
+		r.Headers = append(r.Headers, RulingHeader{string(name), value})
+	}
+	return r
+}
+
+// nobody knows no session.
+type nobody struct{}
+
+func (nobody) Lookup(context.Context, upstream.Credential, time.Duration) (upstream.Answer, error) {
+	return upstream.Answer{}, upstream.ErrNoSession
+}
+
+// stated is a session, or that there is none, whatever is presented.
+type stated struct {
+	session *upstream.Session
+	err     error
+}
+
+func (s stated) Lookup(context.Context, upstream.Credential, time.Duration) (upstream.Answer, error) {
+	switch {
+	case s.err != nil:
+		return upstream.Answer{}, s.err
+	case s.session.Expired(time.Now()):
+		return upstream.Answer{}, fmt.Errorf("session is expired: %w", upstream.ErrNoSession)
+	}
+	return upstream.Answer{Session: s.session}, nil
+}
+
+// asked asks the session service each time.
+type asked struct{ upstream.Store }
+
+func (s asked) Lookup(ctx context.Context, c upstream.Credential, _ time.Duration) (upstream.Answer, error) {
+	a, err := s.Session(ctx, c)
+	if err == nil && a.Session.Expired(time.Now()) {
+		return upstream.Answer{}, fmt.Errorf("session is expired: %w", upstream.ErrNoSession)
+	}
+	return a, err
+}

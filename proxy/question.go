@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// A Question is about a request that nobody has sent.
+type Question struct {
+	Method     string
+	URL        string // absolute, as a browser would send it; a fragment is left out, as browsers do
+	Credential upstream.Credential
+}
+
+// errURL says what a question must be about.
+var errURL = errors.New("want an absolute URL, such as https://app.example.com/path")
+
+// Answer says which face a request would meet, and what would be decided about it. The decision is empty for a face that decides nothing
+// about routes. Nothing is counted or logged. It fails if there is no such request.
+func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision, error) {
+	scheme, rest, ok := strings.Cut(q.URL, "://")
+	if !ok || !knownScheme([]byte(scheme)) {
+		return 0, policy.Decision{}, errURL
+	}
+	rest, _, _ = strings.Cut(rest, "#")
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	authority, raw := rest[:end], rest[end:]
+	if !strings.HasPrefix(raw, "/") {
+		raw = "/" + raw
+	}
+	host, ok := canonicalHost([]byte(authority), nil)
+	if !ok {
+		return 0, policy.Decision{}, errURL
+	}
+	method := []byte(q.Method)
+	path, err := canonicalPath([]byte(raw), nil)
+	switch {
+	case !knownMethod(method):
+		return ProxyFace, malformed(policy.UnsupportedMethod), nil
+	case err != nil:
+		return ProxyFace, malformed(policy.MalformedTarget), nil
+	}
+	if face := s.face(path); face != ProxyFace {
+		return face, policy.Decision{}, nil
+	}
+	var h fasthttp.RequestHeader
+	switch q.Credential.Kind {
+	case upstream.SessionToken:
+		h.SetBytesV(q.Credential.Name, q.Credential.Value)
+	case upstream.Cookie:
+		h.Set(fasthttp.HeaderCookie, q.Credential.Name+"="+string(q.Credential.Value))
+	case upstream.Bearer:
+		h.Set(fasthttp.HeaderAuthorization, "Bearer "+string(q.Credential.Value))
+	}
+	target := Target{Method: method, Host: host, Path: path, Raw: []byte(raw)}
+	return ProxyFace, s.cfg.Gate.Decide(ctx, target, s.cfg.Credentials.Find(&h, nil)), nil
+}
