@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
@@ -52,15 +50,15 @@ func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision,
 	if face := s.face(path); face != ProxyFace {
 		return face, policy.Decision{}, nil
 	}
-	var h fasthttp.RequestHeader
+	var l lines
 	switch q.Credential.Kind {
 	case upstream.SessionToken:
-		h.SetBytesV(q.Credential.Name, q.Credential.Value)
+		l.token = q.Credential.Value
 	case upstream.Cookie:
-		h.Set(fasthttp.HeaderCookie, q.Credential.Name+"="+string(q.Credential.Value))
+		l.cookies = [][]byte{append([]byte(q.Credential.Name+"="), q.Credential.Value...)}
 	case upstream.Bearer:
-		h.Set(fasthttp.HeaderAuthorization, "Bearer "+string(q.Credential.Value))
+		l.authorization = append([]byte("Bearer "), q.Credential.Value...)
 	}
 	target := Target{Method: method, Host: host, Path: path, Raw: []byte(raw)}
-	return ProxyFace, s.cfg.Gate.Decide(ctx, target, s.cfg.Credentials.Find(&h, nil)), nil
+	return ProxyFace, s.cfg.Gate.Decide(ctx, target, s.cfg.Credentials.find(&l, nil)), nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-proxy/gatehouse/internal/expression"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
@@ -20,14 +21,19 @@ var (
 	cookie = upstreamtest.Cookie(upstreamtest.DefaultCookie, strings.Repeat("c", 428))
 )
 
-// newGate returns a gate with so many routes, of which the last one matches /private, before a cache that knows token and cookie.
+// newGate returns a gate with so many routes, of which the last one matches /private and has requirements, before a cache that knows token and cookie.
 func newGate(tb testing.TB, routes int) *proxy.Gate {
 	tb.Helper()
 	rules := make([]policy.Rule, 0, routes)
 	for i := range routes - 1 {
 		rules = append(rules, policy.Rule{Path: fmt.Sprintf("/area-%d/*", i), Access: policy.PublicAccess})
 	}
-	rules = append(rules, policy.Rule{Path: "/*", Access: policy.SessionAccess})
+	role, err := expression.Compile(`session.identity.id.startsWith("") && has(session.identity.traits)`)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	require := policy.Requirement{MaxAge: 8760 * time.Hour, Expressions: []policy.Expression{role}}
+	rules = append(rules, policy.Rule{Path: "/*", Access: policy.SessionAccess, Require: require})
 	compiled, err := policy.Compile(rules, []policy.Header{
 		{Name: "X-User-Id", Path: "identity.id"},
 		{Name: "X-User-Email", Path: "identity.traits.email"},

@@ -73,6 +73,7 @@ func TestCannotBeSaid(t *testing.T) {
 	f(`session.identity.id > 1`, "character 21, at `> 1`: no such overload")
 	f(`session.secret || false`, "character 16, at `|| false`: no such overload")
 	f(`session.active == true && session.identity.traits.group == "x" && true`, "character 50, at `.group == \"x\" && true`: no such key")
+	f(`uint(session.identity.traits.age - 100.0) == 1u`, "character 5, at `(session.identity.traits…`: it has no value") // what is not known is not repeated
 	ten := "[1,2,3,4,5,6,7,8,9,10]"
 	f(ten+`.all(a, `+ten+`.all(b, `+ten+`.all(c, `+ten+`.all(d, `+ten+`.all(e, session.active == true)))))`, "it takes more than 100000 steps")
 	if e, err := expression.Compile(`session.a == 1`); err != nil {
