@@ -62,6 +62,9 @@ func writeKeys(w *strings.Builder, comments map[string]string, path string, sect
 		if below.Kind() == reflect.Slice {
 			key, below = key+"[]", below.Elem()
 		}
+		if below.Kind() == reflect.Map {
+			key, below = key+".NAME", below.Elem()
+		}
 		if below.Kind() == reflect.Struct && below.Field(0).Tag.Get("yaml") != "" {
 			if path == "" {
 				w.WriteString("\n")
