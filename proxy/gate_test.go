@@ -16,7 +16,8 @@ import (
 
 // Every kind of access meets every kind of answer.
 func TestGateDecides(t *testing.T) {
-	rules := append([]policy.Rule{{Name: "weak", Path: "/weak/*", Access: policy.OptionalAccess, Require: policy.Requirement{AAL: upstream.AAL2}}}, someRules...)
+	weak := policy.Rule{Name: "weak", Path: "/weak/*", Access: policy.OptionalAccess, Require: policy.Requirement{AAL: upstream.AAL2}}
+	rules := append([]policy.Rule{weak}, someRules...)
 	p, err := policy.Compile(rules[:len(rules)-1], someHeaders) // what is under no route is refused
 	if err != nil {
 		t.Fatal(err)

@@ -167,7 +167,8 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 	d := &r.decision
 	out := outbound{
 		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
-		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token}, peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
+		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token},
+		peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
 	}
 	if r.cfg.Explain && d.Session != nil {
 		out.source = d.Source.String()

@@ -134,7 +134,8 @@ func printRuling(w io.Writer, r *app.Ruling) error {
 		fmt.Fprintf(out, "detail\t%s\n", r.Detail)
 	}
 	if s := r.Session; s != nil {
-		fmt.Fprintf(out, "session\t%s of %s, %s%s%s\n", s.ID, s.Identity, s.AAL, when(", authenticated at ", s.AuthenticatedAt), when(", ends at ", s.ExpiresAt))
+		fmt.Fprintf(out, "session\t%s of %s, %s", s.ID, s.Identity, s.AAL)
+		fmt.Fprintf(out, "%s%s\n", when(", authenticated at ", s.AuthenticatedAt), when(", ends at ", s.ExpiresAt))
 	}
 	for _, h := range r.Headers {
 		if h.Value != "" {

@@ -14,9 +14,9 @@ import (
 var errNoReload = errors.New("this process was started without a configuration that can be read again")
 
 // Reload reads the configuration again and applies what can change without a restart: routes, what they require, identity headers and
-// identity tokens. Either all of it comes into force or none. Remembered sessions survive. The files of certificates are read again too, whatever comes of that: a mistake in the
-// configuration does not keep a renewed certificate from coming into force, nor the reverse. It returns the names of what has changed and
-// needs a restart to come into force.
+// identity tokens. Either all of it comes into force or none. Remembered sessions survive. The files of certificates are read again too,
+// whatever comes of that: a mistake in the configuration does not keep a renewed certificate from coming into force, nor the reverse. It
+// returns the names of what has changed and needs a restart to come into force.
 func (a *App) Reload() (restart []string, err error) {
 	a.reloading <- struct{}{}
 	defer func() { <-a.reloading }()

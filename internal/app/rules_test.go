@@ -253,7 +253,8 @@ func TestDecideAsksTheService(t *testing.T) {
 		t.Fatal(err)
 	}
 	cookie.URL = "https://app.example.com/"
-	if _, err := app.Decide(context.Background(), cfg, metrics.BuildInfo{}, cookie); err == nil || !strings.Contains(err.Error(), "looks at a cookie") {
+	_, err = app.Decide(context.Background(), cfg, metrics.BuildInfo{}, cookie)
+	if err == nil || !strings.Contains(err.Error(), "looks at a cookie") {
 		t.Errorf("a cookie where none is looked at: %v", err)
 	}
 }

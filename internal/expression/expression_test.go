@@ -72,10 +72,12 @@ func TestCannotBeSaid(t *testing.T) {
 		"character 10, at `(session.secret) > times…`: invalid RFC 3339 timestamp")
 	f(`session.identity.id > 1`, "character 21, at `> 1`: no such overload")
 	f(`session.secret || false`, "character 16, at `|| false`: no such overload")
-	f(`session.active == true && session.identity.traits.group == "x" && true`, "character 50, at `.group == \"x\" && true`: no such key")
-	f(`uint(session.identity.traits.age - 100.0) == 1u`, "character 5, at `(session.identity.traits…`: it has no value") // what is not known is not repeated
+	f(`session.active == true && session.identity.traits.group == "x" && true`,
+		"character 50, at `.group == \"x\" && true`: no such key")
+	f(`uint(session.identity.traits.age - 100.0) == 1u`, "character 5, at `(session.identity.traits…`: it has no value")
 	ten := "[1,2,3,4,5,6,7,8,9,10]"
-	f(ten+`.all(a, `+ten+`.all(b, `+ten+`.all(c, `+ten+`.all(d, `+ten+`.all(e, session.active == true)))))`, "it takes more than 100000 steps")
+	f(ten+`.all(a, `+ten+`.all(b, `+ten+`.all(c, `+ten+`.all(d, `+ten+`.all(e, session.active == true)))))`,
+		"it takes more than 100000 steps")
 	if e, err := expression.Compile(`session.a == 1`); err != nil {
 		t.Error(err)
 	} else if ok, err := e.Holds("no object"); ok || err == nil {
@@ -134,7 +136,10 @@ func TestConcurrentUse(t *testing.T) {
 
 // Whatever is written: nothing panics, and what is accepted always ends in an answer or an error.
 func FuzzCompile(f *testing.F) {
-	for _, text := range []string{`session.a == "b"`, `has(session.a.b)`, `session.a.exists(x, x > 1) || [1][session.b] == 2`, `{1: 2}[session] == 3`, "'''"} {
+	for _, text := range []string{
+		`session.a == "b"`, `has(session.a.b)`,
+		`session.a.exists(x, x > 1) || [1][session.b] == 2`, `{1: 2}[session] == 3`, "'''",
+	} {
 		f.Add(text)
 	}
 	session := gjson.Parse(statement).Value()

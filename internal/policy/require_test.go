@@ -104,7 +104,7 @@ func TestRequirements(t *testing.T) {
 			"session was authenticated by none of: totp")
 
 		// What the client can mend by signing in again is said first.
-		all := policy.Requirement{AAL: upstream.AAL3, MaxAge: time.Second, Methods: [][]string{{"x"}}, Expressions: []policy.Expression{says{"false", nil}}}
+		all := policy.Requirement{AAL: upstream.AAL3, MaxAge: time.Second}.And(methods("x")).And(expression("false"))
 		f(full, all, policy.InsufficientAAL, "")
 		all.AAL = upstream.AAL1
 		f(full, all, policy.SessionTooOld, "")

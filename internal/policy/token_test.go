@@ -62,7 +62,7 @@ func TestTokensAreRemembered(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { _, _ = view.Token(s, route) }); n != 0 {
 			t.Errorf("%v allocations for a token that is remembered", n)
 		}
-		time.Sleep(3)
+		time.Sleep(3 * time.Nanosecond)
 		token(p, s, 0, "s1 for a #3")
 		token(p, s, 1, "s1 for b #4")
 		token(p, &upstream.Session{ID: "s2"}, 0, "s2 for a #5") // another session's is another
