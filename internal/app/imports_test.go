@@ -43,7 +43,7 @@ var onlyIn = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/metrics", "internal/admin"},
 	"github.com/valyala/fasthttp":         {"bench", "proxy", "upstream/embedded"}, // the latter for its in-memory listener at most
 	"github.com/dgraph-io/ristretto":      {"sessioncache"},
-	"github.com/hashicorp/golang-lru":     {"sessioncache"},
+	"github.com/hashicorp/golang-lru":     {"sessioncache", "upstream/guard"},
 	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"github.com/jackc/pgx":                {"internal/revocation/postgres"},
 	"go.yaml.in/yaml":                     {"internal/config"},
