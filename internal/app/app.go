@@ -77,6 +77,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		FreshFor:    cfg.SessionCache.FreshFor,
 		StaleFor:    cfg.SessionCache.StaleFor,
 		NegativeFor: cfg.SessionCache.NegativeFor,
+		Known:       a.service.guard.Known(),
 		Ready:       a.service.ready,
 	})
 	if err != nil {
