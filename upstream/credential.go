@@ -61,8 +61,9 @@ type Credential struct {
 	// takes the first that it can read: Value then holds the values in the order sent, separated by ';', which no cookie value contains.
 	Value []byte
 
-	// From is the address of the client who presented it, for those who give each client a share of the questions. It is no part of the
-	// credential's identity. The zero Addr is whoever has no address, such as the peer of a unix socket.
+	// From stands for the client who presented it, for those who give each client a share of the questions: its address, or of an IPv6
+	// address the first half, since clients have all that begin so. It is no part of the credential's identity. The zero Addr is whoever
+	// has no address, such as the peer of a unix socket.
 	From netip.Addr
 }
 

@@ -99,6 +99,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		App:             a.backend,
 		Credentials:     credentialsOf(cfg),
 		Trusted:         trustedOf(cfg),
+		Limits:          limitsOf(&cfg.Limits),
 		ForwardAuthPath: cfg.ForwardAuth.Path,
 		WhoamiPath:      cfg.Whoami.Path,
 		Explain:         cfg.Explain,

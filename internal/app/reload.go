@@ -41,13 +41,13 @@ func (a *App) reload() (restart []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	compiled, err := compilePolicy(next)
-	if err != nil {
-		return nil, err
-	}
 	current := *a.cfg.Load()
 	restart = needRestart(&current, next)
 	current.Routes, current.IdentityHeaders = next.Routes, next.IdentityHeaders
+	compiled, err := compilePolicy(&current)
+	if err != nil {
+		return nil, err
+	}
 	a.metrics.SetPolicy(compiled)
 	a.server.SetPolicy(compiled)
 	a.cfg.Store(&current)

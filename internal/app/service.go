@@ -68,7 +68,7 @@ func newService(cfg *config.Config, m *metrics.Metrics, logger *slog.Logger, ver
 	observe := m.Upstream(kind)
 	s.guard = guard.New(&watch{store: s.client, url: s.name, logger: logger}, guard.Config{
 		Timeout: cfg.Upstream.Timeout, MaxInFlight: cfg.Upstream.MaxInFlight, MaxWaiting: waiting * cfg.Upstream.MaxInFlight,
-		Observe: observe,
+		UnknownPerClient: cfg.Limits.UnknownPerClient, Observe: observe,
 	})
 	m.WatchGuard(kind, s.guard)
 	return s, nil

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -26,6 +27,7 @@ func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
 		}
 		rules[i] = policy.Rule{
 			Name: r.Name, Host: r.Match.Host, Path: r.Match.Path, Methods: r.Match.Methods, Access: access, AAL: r.Require.AAL,
+			MaxBody: int64(cmp.Or(r.MaxBody, cfg.Limits.Body)),
 		}
 	}
 	headers := make([]policy.Header, len(cfg.IdentityHeaders))
@@ -83,6 +85,16 @@ func trustedOf(cfg *config.Config) *proxy.Trusted {
 	return t
 }
 
+// limitsOf returns what clients may take, apart from the length of bodies.
+func limitsOf(l *config.Limits) proxy.Limits {
+	return proxy.Limits{
+		Head: int(l.Head), Headers: l.Headers, URI: int(l.URI),
+		HeadTimeout: l.HeadTimeout, BodyTimeout: l.BodyTimeout, MinRate: int(l.MinRate),
+		Connections: l.Connections, ConnectionsPerClient: l.ConnectionsPerClient,
+		RequestsPerClient: l.RequestsPerClient, KnowClients: l.UnknownPerClient > 0,
+	}
+}
+
 // addressOf returns the host and port of an application.
 func addressOf(app string) string {
 	u, err := url.Parse(app)
@@ -104,7 +116,6 @@ func newBackend(app string) *proxy.App {
 		ConnWait:    time.Second,
 		HeadTimeout: 60 * time.Second,
 		IdleTimeout: 10 * time.Minute,
-		ClientIdle:  30 * time.Second,
 		KeepAlive:   4 * time.Second, // less than Node's 5 s
 	})
 }

@@ -77,6 +77,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 			Name:    "admin",
 			Match:   config.Match{Host: "admin.example.com", Path: "/*", Methods: []string{"GET", "HEAD", "POST"}},
 			Access:  config.AccessSession,
+			MaxBody: config.MiB,
 			Require: config.Require{AAL: upstream.AAL2},
 		},
 		{Match: config.Match{Path: "/*"}, Access: config.AccessSession},

@@ -44,14 +44,16 @@ type Rule struct {
 	Methods []string // empty for any
 	Access  Access
 	AAL     upstream.AAL // the least level that a session must have
+	MaxBody int64        // the longest body that a request may have, in bytes; 0 for any
 }
 
 // A Route is a compiled Rule. It is immutable.
 type Route struct {
-	Name   string
-	Index  int // its place in the configuration, from 0
-	Access Access
-	AAL    upstream.AAL
+	Name    string
+	Index   int // its place in the configuration, from 0
+	Access  Access
+	AAL     upstream.AAL
+	MaxBody int64 // 0 for any
 }
 
 // routes finds the first rule that matches. Its cost depends on the depth of the path and the labels of the host, not on the number
@@ -93,7 +95,7 @@ func compileRoutes(rules []Rule) (*routes, []*Route, error) {
 		if !strings.HasPrefix(rule.Path, "/") {
 			return nil, nil, fmt.Errorf("compile route %q: path %q does not begin with /", name, rule.Path)
 		}
-		route := &Route{Name: name, Index: i, Access: rule.Access, AAL: rule.AAL}
+		route := &Route{Name: name, Index: i, Access: rule.Access, AAL: rule.AAL, MaxBody: rule.MaxBody}
 		list = append(list, route)
 		rs.host(strings.ToLower(rule.Host)).add(rule.Path, candidate{route, rule.Methods})
 	}

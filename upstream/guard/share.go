@@ -65,32 +65,21 @@ func (s *shares) giveBack(client netip.Addr) {
 	}
 }
 
-// ask asks question on the share of from.
+// ask asks question on the share of the client from.
 func (s *shares) ask(from netip.Addr, question func() error) error {
 	if s == nil {
 		return question()
 	}
-	client := shareholder(from)
-	if !s.take(client) {
+	if !s.take(from) {
 		return upstream.ErrLimited
 	}
 	nobodys := false
 	defer func() { // also if question panics
 		if !nobodys {
-			s.giveBack(client)
+			s.giveBack(from)
 		}
 	}()
 	err := question()
 	nobodys = errors.Is(err, upstream.ErrNoSession)
 	return err
-}
-
-// shareholder returns for whom an address stands. Of IPv6 everybody has at least a whole /64 (RFC 6177 section 2).
-func shareholder(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if !a.Is6() {
-		return a
-	}
-	p, _ := a.Prefix(64) // fails for other lengths only
-	return p.Addr()
 }
