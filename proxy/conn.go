@@ -127,7 +127,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := c.Conn.Read(p)
-	if over := c.reading.note(&c.server.limits, n, time.Since(began)); over != 0 && !c.interrupted.Load() {
+	if over := c.reading.note(&c.server.limits, n, time.Since(began), isTimeout(err)); over != 0 && !c.interrupted.Load() {
 		err = c.tooSlow(over)
 	}
 	if err != nil {
@@ -145,7 +145,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.Conn.Write(p)
-	if over := c.writing.note(&c.server.limits, n, time.Since(began)); over != 0 && (err == nil || isTimeout(err)) {
+	if over := c.writing.note(&c.server.limits, n, time.Since(began), isTimeout(err)); over != 0 && (err == nil || isTimeout(err)) {
 		err = c.tooSlow(over)
 	}
 	return n, err

@@ -150,15 +150,16 @@ type pace struct {
 // left is how long the client may be waited for now.
 func (p *pace) left(l *Limits) time.Duration { return max(l.BodyTimeout-p.waited, time.Millisecond) }
 
-// note notes that n bytes took the time waited. It returns the limit that the client is beyond, or 0.
-func (p *pace) note(l *Limits, n int, waited time.Duration) Limit {
+// note notes that n bytes took the time waited, and whether that was all the time there was. It returns the limit that the client is
+// beyond, or 0.
+func (p *pace) note(l *Limits, n int, waited time.Duration, timedOut bool) Limit {
 	p.moved += int64(n)
 	p.waited += waited
 	switch {
-	case p.moved >= max(1, int64(l.BodyTimeout.Seconds()*float64(l.MinRate))):
+	case !timedOut && p.moved >= max(1, int64(l.BodyTimeout.Seconds()*float64(l.MinRate))):
 		*p = pace{}
 		return 0
-	case p.waited < l.BodyTimeout:
+	case !timedOut && p.waited < l.BodyTimeout:
 		return 0
 	case p.moved == 0:
 		return BodyTimeLimit

@@ -104,7 +104,7 @@ func TestNames(t *testing.T) {
 		"gatehouse_config_last_reload_success_timestamp_seconds",
 		"gatehouse_config_last_reload_successful",
 		"gatehouse_connections_open",
-		"gatehouse_decision_duration_seconds",
+		"gatehouse_decision_duration_seconds", "gatehouse_limited_total",
 		"gatehouse_request_duration_seconds",
 		"gatehouse_requests_in_flight",
 		"gatehouse_requests_total",
