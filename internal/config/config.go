@@ -244,7 +244,7 @@ type Limits struct {
 	RequestsPerClient int `yaml:"requests_per_client"`
 
 	// UnknownPerClient is how many credentials one client may present in a minute, and at once, that turn out to be nobody's; 0 to 1000000,
-	// 0 is any number. Beyond that, credentials that are not remembered are refused with 429. Valid ones cost nothing. Default 1000.
+	// 0 is any number. Beyond that, credentials that are not remembered are refused with 429. Valid ones cost nothing. Default 3000.
 	UnknownPerClient int `yaml:"unknown_per_client"`
 }
 
@@ -298,7 +298,7 @@ func Default() Config {
 		Limits: Limits{
 			Head: 64 * KiB, Headers: 128, URI: 16 * KiB, Body: Unlimited,
 			HeadTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, MinRate: 256,
-			Connections: 100_000, ConnectionsPerClient: 10_000, RequestsPerClient: 256, UnknownPerClient: 1000,
+			Connections: 100_000, ConnectionsPerClient: 10_000, RequestsPerClient: 256, UnknownPerClient: 3000,
 		},
 		Log:      Log{Level: LevelInfo, Format: FormatAuto},
 		Shutdown: Shutdown{Timeout: 30 * time.Second},

@@ -79,7 +79,7 @@ limits:
   connections: 100000
   connections_per_client: 10000
   requests_per_client: 256
-  unknown_per_client: 1000
+  unknown_per_client: 3000
 explain: false
 log:
   level: info

@@ -48,7 +48,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("want a size such as 64KiB, 10MiB, or a number of bytes, got %s", quote(string(text)))
-	case n >= uint64(Unlimited/unit):
+	case n > uint64(Unlimited/unit) || Size(n)*unit == Unlimited:
 		return fmt.Errorf("%s is more than there can be: write unlimited if that is meant", quote(string(text)))
 	}
 	*s = Size(n) * unit
