@@ -36,6 +36,7 @@ func (idle) Began(proxy.Face)                                    {}
 func (idle) Decided(proxy.Face, *policy.Decision, time.Duration) {}
 func (idle) Ended(proxy.Face, time.Duration)                     {}
 func (idle) AppAnswered(int, time.Duration)                      {}
+func (idle) Limited(proxy.Limit)                                 {}
 func (idle) Forward(context.Context, upstream.Credential, []byte) (upstream.Reply, error) {
 	return upstream.Reply{}, errOutage
 }
@@ -187,7 +188,7 @@ func quickApp(t testing.TB) *proxy.App {
 	})
 	a := proxy.NewApp(proxy.AppConfig{
 		Network: "tcp", Address: app.Addr().String(), MaxConns: 64,
-		DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, ClientIdle: patience, KeepAlive: time.Hour,
+		DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: time.Hour,
 	})
 	t.Cleanup(a.Close)
 	return a

@@ -20,7 +20,6 @@ type AppConfig struct {
 	ConnWait    time.Duration
 	HeadTimeout time.Duration // from the end of the request to the head of the response
 	IdleTimeout time.Duration // of the application, between two pieces of a body
-	ClientIdle  time.Duration // of the client, likewise: less, since everybody can be one, and it holds a connection to the application
 	KeepAlive   time.Duration // how long an idle connection is kept: less than the application keeps it
 }
 

@@ -18,7 +18,7 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 	_ = ln.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
-		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, ClientIdle: time.Minute, KeepAlive: time.Minute,
+		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
 	})
 	defer a.Close()
 	f := func(name string, reused bool, meanwhile func(c *appConn, peer net.Conn)) {
@@ -70,7 +70,7 @@ func TestCloseEndsWhatWasNotHandedOver(t *testing.T) {
 	defer ln.Close()
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
-		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, ClientIdle: time.Minute, KeepAlive: time.Minute,
+		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
 	})
 	defer a.Close()
 	for range 3 { // there is one connection to the application, so that one that is lost stops the next round
@@ -80,7 +80,7 @@ func TestCloseEndsWhatWasNotHandedOver(t *testing.T) {
 		}
 		near, far := net.Pipe()
 		defer far.Close()
-		client := newConn(near, nil)
+		client := newConn(near, NewTestServer(nil))
 		client.pending.Store(&download{app: a, client: client, c: c})
 		_ = client.Close()
 	}

@@ -17,26 +17,33 @@ import (
 // A listener hands out connections that know their peer and carry what its requests leave behind.
 type listener struct {
 	net.Listener
-	trusted *Trusted
-	open    *connections
-	close   func() error // once
+	server *Server
+	close  func() error // once
 }
 
-func newListener(ln net.Listener, trusted *Trusted, open *connections) *listener {
-	return &listener{Listener: ln, trusted: trusted, open: open, close: sync.OnceValue(ln.Close)}
+func newListener(ln net.Listener, s *Server) *listener {
+	return &listener{Listener: ln, server: s, close: sync.OnceValue(ln.Close)}
 }
 
 func (l *listener) Close() error { return l.close() }
 
+// Accept returns the next connection that no limit turns away.
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		client := newConn(c, l.server)
+		over := l.server.open.add(client, &l.server.limits)
+		if over == 0 {
+			return client, nil
+		}
+		l.server.limited(over, client)
+		if client.turned {
+			go client.turnAway(over)
+		}
 	}
-	client := newConn(c, l.trusted)
-	client.open = l.open
-	l.open.add(client)
-	return client, nil
 }
 
 // A conn is a client's connection. fasthttp serves the requests of one connection one after the other, so that a conn belongs to one
@@ -44,17 +51,24 @@ func (l *listener) Accept() (net.Conn, error) {
 type conn struct {
 	net.Conn
 	peer    netip.Addr // invalid for a unix socket
+	client  netip.Addr // whose share the connection is on; invalid if that cannot be told
 	trusted bool       // whether what the peer says of the client is believed
 	tls     bool
-	open    *connections // of which it is one; nil for none
+	server  *Server
+
+	counted, turned bool // what connections knows of it; guarded by its mu
 
 	// ended is set once the peer will send no more. fasthttp reports a chunked body that is cut off between two chunks as complete, and
 	// only this tells the difference.
 	ended bool
 
-	// idleLimit, when not zero, is how long a single read or write may take, in nanoseconds. It is set while a body streams, for which
-	// the server's limits on a whole request or response would be wrong. A body may stream both ways at once.
-	idleLimit atomic.Int64
+	// streaming is set while a body streams, for which the server's limits on the time of a whole request or response would be wrong. A
+	// body may stream both ways at once, each at its own pace.
+	streaming        atomic.Bool
+	reading, writing pace
+	slow             atomic.Uint32 // the Limit that the client was too slow for
+
+	occupies netip.Addr // the client that is counted for the request that is at the application; invalid if none is
 
 	interrupted atomic.Bool // nothing more is read
 
@@ -66,32 +80,56 @@ type conn struct {
 	unread atomic.Bool
 }
 
-func newConn(c net.Conn, trusted *Trusted) *conn {
+func newConn(c net.Conn, s *Server) *conn {
 	_, secured := c.(interface{ ConnectionState() tls.ConnectionState })
-	return &conn{Conn: c, peer: peerAddr(c.RemoteAddr()), trusted: trusted.Contains(c.RemoteAddr()), tls: secured}
+	peer := peerAddr(c.RemoteAddr())
+	return &conn{
+		Conn: c, peer: peer, client: shareholder(peer), trusted: s.cfg.Trusted.Contains(c.RemoteAddr()), tls: secured, server: s,
+	}
 }
 
 // connOf returns the connection that a request came by.
-func connOf(ctx *fasthttp.RequestCtx) *conn {
+func (s *Server) connOf(ctx *fasthttp.RequestCtx) *conn {
 	if c, ok := ctx.Conn().(*conn); ok {
 		return c
 	}
-	return newConn(ctx.Conn(), nil) // served without our listener: nobody is trusted
+	c := newConn(ctx.Conn(), s)
+	c.trusted = false // served without our listener: nobody is trusted
+	return c
 }
 
-// limitIdle sets how long a single read or write may take from now on; zero leaves it to the server.
-func (c *conn) limitIdle(d time.Duration) { c.idleLimit.Store(int64(d)) }
+// stream says that a body streams from now on, one way or both.
+func (c *conn) stream() { c.streaming.Store(true) }
+
+// settle says that no body streams any more, and that nothing of the client is at the application.
+func (c *conn) settle() {
+	c.streaming.Store(false)
+	c.reading, c.writing = pace{}, pace{}
+	if c.occupies.IsValid() {
+		c.server.open.leave(c.occupies)
+		c.occupies = netip.Addr{}
+	}
+}
 
 func (c *conn) Read(p []byte) (int, error) {
-	if limit := c.idleLimit.Load(); limit > 0 {
-		if err := c.SetReadDeadline(time.Now().Add(time.Duration(limit))); err != nil {
-			return 0, err
+	if !c.streaming.Load() {
+		n, err := c.Conn.Read(p)
+		if err != nil {
+			c.ended = true
 		}
-		if c.interrupted.Load() { // after the deadline was set, so that no interruption is overwritten
-			return 0, os.ErrDeadlineExceeded
-		}
+		return n, err
+	}
+	began := time.Now()
+	if err := c.SetReadDeadline(began.Add(c.reading.left(&c.server.limits))); err != nil {
+		return 0, err
+	}
+	if c.interrupted.Load() { // after the deadline was set, so that no interruption is overwritten
+		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := c.Conn.Read(p)
+	if over := c.reading.note(&c.server.limits, n, time.Since(began), isTimeout(err)); over != 0 && !c.interrupted.Load() {
+		err = c.tooSlow(over)
+	}
 	if err != nil {
 		c.ended = true
 	}
@@ -99,12 +137,34 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	if limit := c.idleLimit.Load(); limit > 0 {
-		if err := c.SetWriteDeadline(time.Now().Add(time.Duration(limit))); err != nil {
-			return 0, err
-		}
+	if !c.streaming.Load() {
+		return c.Conn.Write(p)
 	}
-	return c.Conn.Write(p)
+	began := time.Now()
+	if err := c.SetWriteDeadline(began.Add(c.writing.left(&c.server.limits))); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Write(p)
+	if over := c.writing.note(&c.server.limits, n, time.Since(began), isTimeout(err)); over != 0 && (err == nil || isTimeout(err)) {
+		err = c.tooSlow(over)
+	}
+	return n, err
+}
+
+// tooSlow notes the limit that the client was too slow for, and returns what reads and writes fail with.
+func (c *conn) tooSlow(over Limit) error {
+	if c.slow.CompareAndSwap(0, uint32(over)) {
+		c.server.limited(over, c)
+	}
+	return os.ErrDeadlineExceeded
+}
+
+// turnAway tells the client why it is not served, and closes the connection.
+func (c *conn) turnAway(over Limit) {
+	c.unread.Store(true) // whatever it has sent
+	_ = c.SetWriteDeadline(time.Now().Add(lingerTime))
+	_, _ = c.Conn.Write(plainRefusal(limitTable[over].status))
+	_ = c.Close()
 }
 
 // interrupt makes reads fail from now on. It may be called while another goroutine reads.
@@ -120,9 +180,7 @@ const lingerTime = time.Second
 // sends after that, so Close ends only the gateway's side at first, and takes in what comes until the client has seen that, for up to
 // lingerTime (RFC 9112 section 9.6).
 func (c *conn) Close() error {
-	if c.open != nil {
-		defer c.open.remove(c)
-	}
+	defer c.server.open.remove(c)
 	if d := c.pending.Swap(nil); d != nil {
 		_ = d.Close()
 	}
@@ -163,6 +221,10 @@ func (t *Trusted) Contains(peer net.Addr) bool {
 	if _, unix := peer.(*net.UnixAddr); unix {
 		return t.Unix
 	}
-	addr := peerAddr(peer)
+	return t.has(peerAddr(peer))
+}
+
+// has reports whether a peer at addr is trusted.
+func (t *Trusted) has(addr netip.Addr) bool {
 	return slices.ContainsFunc(t.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -2,35 +2,86 @@ package proxy
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 )
 
 // connections are the clients' connections of a Server. fasthttp does not know those that it has handed over, and miscounts the others
 // when it serves several listeners.
 type connections struct {
-	mu     sync.Mutex
-	open   map[*conn]struct{}
-	closed chan struct{} // not nil while somebody waits; closed when a connection goes
+	mu        sync.Mutex
+	open      map[*conn]struct{}
+	perClient tally         // of the clients who may have a number of connections only
+	turned    int           // of open that were turned away, and have not gone yet
+	closed    chan struct{} // not nil while somebody waits; closed when a connection goes
+
+	requests tally // at the application, of the clients who may have a number of them only
 }
 
-func (cs *connections) add(c *conn) {
+func newConnections() *connections {
+	return &connections{open: map[*conn]struct{}{}, perClient: tally{}, requests: tally{}}
+}
+
+// maxTurned is how many connections may be on their way out. More than these are not told why.
+const maxTurned = 1024
+
+// add takes in a connection. It returns the limit that does not allow it, or 0.
+func (cs *connections) add(c *conn, l *Limits) Limit {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if cs.open == nil {
-		cs.open = map[*conn]struct{}{}
+	over := Limit(0)
+	switch counted := !c.trusted && c.client.IsValid() && l.ConnectionsPerClient > 0; {
+	case len(cs.open)-cs.turned >= l.Connections:
+		over = ConnectionsLimit
+	case counted && !cs.perClient.enter(c.client, l.ConnectionsPerClient):
+		over = ConnectionsPerClientLimit
+	default:
+		c.counted = counted
+	}
+	if over != 0 {
+		if cs.turned == maxTurned {
+			_ = c.Conn.Close()
+			return over
+		}
+		cs.turned++
+		c.turned = true
 	}
 	cs.open[c] = struct{}{}
+	return over
 }
 
 // remove may be called again for a connection that has gone.
 func (cs *connections) remove(c *conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
+	if _, open := cs.open[c]; !open {
+		return
+	}
 	delete(cs.open, c)
+	if c.turned {
+		cs.turned--
+	}
+	if c.counted {
+		cs.perClient.leave(c.client)
+	}
 	if cs.closed != nil {
 		close(cs.closed)
 		cs.closed = nil
 	}
+}
+
+// occupy counts a request at the application for a client who may have most of them.
+func (cs *connections) occupy(client netip.Addr, most int) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.requests.enter(client, most)
+}
+
+// leave ends what occupy began.
+func (cs *connections) leave(client netip.Addr) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.requests.leave(client)
 }
 
 func (cs *connections) count() int {

@@ -10,10 +10,6 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-// maxCredential is the longest credential that is looked at, in bytes. Browsers keep no cookie beyond 4 KiB; a longer value is nobody's
-// session, and must not become work for the cache or the service.
-const maxCredential = 8 << 10
-
 // Credentials says which credentials are looked at and under which names. They are tried in the order of Kratos, which is fixed: the
 // session token header, then the cookie, then the bearer token. The first that is present is the one that counts, even if it turns out
 // to be nobody's: falling through to the next would let a request be two people.
@@ -49,7 +45,7 @@ func (c *Credentials) find(l *lines, buf []byte) Presented {
 		if !ok {
 			return Presented{Malformed: true}
 		}
-		if len(value) > maxCredential {
+		if len(value) > upstream.MaxCredential {
 			return Presented{Malformed: true}
 		}
 		if len(value) > 0 { // of cookie-octets, so that there is nothing more to look at
@@ -66,7 +62,7 @@ func (c *Credentials) find(l *lines, buf []byte) Presented {
 
 // accept keeps a credential that can be one: neither too long nor made of bytes that no header of a question can carry.
 func accept(c upstream.Credential) Presented {
-	if len(c.Value) > maxCredential {
+	if len(c.Value) > upstream.MaxCredential {
 		return Presented{Malformed: true}
 	}
 	for _, b := range c.Value {

@@ -52,10 +52,10 @@ func TestFindTakesTheFirstCredential(t *testing.T) {
 	// what is there and no credential is not passed over for the next
 	f(all, "malformed", "X-Session-Token: a b", "Cookie: s=c")
 	f(all, "malformed", "X-Session-Token: a\xc3\xa9", "Cookie: s=c")
-	f(all, "malformed", "X-Session-Token: "+strings.Repeat("t", maxCredential+1), "Cookie: s=c")
-	f(all, "session_token X-Session-Token "+strings.Repeat("t", maxCredential), "X-Session-Token: "+strings.Repeat("t", maxCredential))
-	f(all, "malformed", "Cookie: s="+strings.Repeat("c", maxCredential+1), "Authorization: Bearer b")
-	f(all, "malformed", "Authorization: Bearer "+strings.Repeat("b", maxCredential+1))
+	f(all, "malformed", "X-Session-Token: "+strings.Repeat("t", upstream.MaxCredential+1), "Cookie: s=c")
+	f(all, "session_token X-Session-Token "+strings.Repeat("t", upstream.MaxCredential), "X-Session-Token: "+strings.Repeat("t", upstream.MaxCredential))
+	f(all, "malformed", "Cookie: s="+strings.Repeat("c", upstream.MaxCredential+1), "Authorization: Bearer b")
+	f(all, "malformed", "Authorization: Bearer "+strings.Repeat("b", upstream.MaxCredential+1))
 	// the bearer token: https://github.com/ory/kratos/blob/v26.2.0/session/helper.go#L11
 	f(all, "bearer  b", "Authorization: bearer b")
 	f(all, "bearer  b", "authorization: BEARER b")

@@ -123,6 +123,6 @@ func (d *download) trailers() error {
 // Close ends the exchange. It is called once, whether or not the body was read to its end.
 func (d *download) Close() error {
 	d.app.end(d.c, d.up, d.complete && d.reusable)
-	d.client.limitIdle(0)
+	d.client.settle()
 	return nil
 }

@@ -26,9 +26,10 @@ var (
 // follows while fasthttp writes the response. head is the head of the request without the lines that frame the body.
 //
 // A request is sent once. It is sent again, once, only if it came by a kept connection that the application closed without a byte of an
-// answer, has no body, and has a method that changes nothing (RFC 9110 sections 9.2.1 and 9.2.2).
-func (a *App) exchange(ctx context.Context, rc *fasthttp.RequestCtx, client *conn, head []byte) error {
-	message, up, err := appendBody(head, rc, client, &a.cfg)
+// answer, has no body, and has a method that changes nothing (RFC 9110 sections 9.2.1 and 9.2.2). A body may have maxBody bytes; 0 is any
+// number.
+func (a *App) exchange(ctx context.Context, rc *fasthttp.RequestCtx, client *conn, head []byte, maxBody int64) error {
+	message, up, err := appendBody(head, rc, client, maxBody, &a.cfg)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (a *App) send(c *appConn, message []byte, up *upload, response *fasthttp.Re
 		up.answer()
 		return nil
 	}
-	if uerr := up.stop(c); errors.Is(uerr, errAborted) || isTimeout(uerr) { // there is no answer because there was no request
+	if uerr := up.stop(c); gaveUp(uerr) { // there is no answer because there was no request
 		return uerr
 	}
 	return err
@@ -143,13 +144,13 @@ func (a *App) receive(rc *fasthttp.RequestCtx, client *conn, c *appConn, up *upl
 		rc.Response.SetBody(body)
 		_, _ = c.r.Discard(length)
 	default:
-		client.limitIdle(a.cfg.ClientIdle)
+		client.stream()
 		d := &download{app: a, client: client, c: c, up: up, left: length, reusable: reusable}
 		d.stream(rc)
 		return
 	}
 	a.end(c, up, reusable)
-	client.limitIdle(0)
+	client.settle()
 }
 
 // end ends an exchange. The connection is kept if the application keeps it and both sides know where the next message begins.

@@ -10,4 +10,11 @@ import (
 func (s *Server) Handle(ctx *fasthttp.RequestCtx) { s.handle(ctx) }
 
 // NewConn returns c as the server sees it.
-func NewConn(c net.Conn, trusted *Trusted) net.Conn { return newConn(c, trusted) }
+func NewConn(c net.Conn, trusted *Trusted) net.Conn {
+	return newConn(c, NewTestServer(trusted))
+}
+
+// NewTestServer returns a Server that only has limits, and trusts trusted.
+func NewTestServer(trusted *Trusted) *Server {
+	return &Server{cfg: Config{Trusted: trusted}, limits: Limits{}.withDefaults(), open: newConnections()}
+}

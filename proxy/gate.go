@@ -80,6 +80,10 @@ func (g *Gate) identify(ctx context.Context, c Presented, within time.Duration, 
 			d.Session, d.Renewed, d.Source = answer.Session, answer.Renewed, answer.Source
 			return
 		}
+		if errors.Is(err, upstream.ErrLimited) {
+			d.Verdict, d.Reason, d.Err = policy.Limited, policy.TooManyUnknown, err
+			return
+		}
 		if !upstream.Definite(err) {
 			// Nothing is known of the client, so that it may not even pass as nobody: an outage is not a logout.
 			d.Verdict, d.Reason, d.Err = policy.Unavailable, policy.StoreUnavailable, err

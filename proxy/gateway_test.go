@@ -105,6 +105,7 @@ type observer struct {
 	began, ended int
 	decided      []observation
 	app          []int
+	limited      []proxy.Limit
 }
 
 func (o *observer) Began(proxy.Face) {
@@ -128,6 +129,12 @@ func (o *observer) Ended(proxy.Face, time.Duration) {
 func (o *observer) AppAnswered(status int, _ time.Duration) {
 	o.mu.Lock()
 	o.app = append(o.app, status)
+	o.mu.Unlock()
+}
+
+func (o *observer) Limited(l proxy.Limit) {
+	o.mu.Lock()
+	o.limited = append(o.limited, l)
 	o.mu.Unlock()
 }
 
@@ -221,7 +228,7 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 		Headers: someHeaders,
 		App: proxy.AppConfig{
 			Network: "tcp", MaxConns: 64,
-			DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, ClientIdle: patience, KeepAlive: patience,
+			DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: patience,
 		},
 	}
 	if app != nil {

@@ -12,6 +12,9 @@ type lines struct {
 	connection, cookies  [][]byte // in order
 	token, authorization []byte   // the first of each
 	forwarded            [4]soleLine
+	chain                [][]byte // of X-Forwarded-For, in order
+	length               []byte   // of the body as it is announced, whatever is made of it; nil if it is not
+	count                int      // of all lines
 }
 
 // The lines in which a front proxy describes a request, by their place in lines.forwarded.
@@ -36,8 +39,8 @@ func (s *soleLine) once() ([]byte, bool) { return s.value, s.count == 1 && len(s
 
 // read finds the lines in the head of a request as it came. tokenHeader is the name of the session token header, or empty. It fails when two
 // servers could read the head differently, although fasthttp reads it one way: lines that are folded or do not end in CRLF (RFC 9112
-// sections 2.2 and 5.2), and any Transfer-Encoding but chunked, or beside a Content-Length (section 6.1). It fails too when there are too
-// many lines. After a failure the lines are those that fasthttp has read.
+// sections 2.2 and 5.2), and any Transfer-Encoding but chunked, or beside a Content-Length (section 6.1). After a failure the lines are
+// those that fasthttp has read.
 func (l *lines) read(h *fasthttp.RequestHeader, tokenHeader string) error {
 	err := l.scan(h, tokenHeader)
 	if err != nil {
@@ -47,16 +50,13 @@ func (l *lines) read(h *fasthttp.RequestHeader, tokenHeader string) error {
 }
 
 func (l *lines) scan(h *fasthttp.RequestHeader, tokenHeader string) error {
-	encoded, measured := false, false
-	count := 0
+	encoded := false
+	l.count = bytes.Count(h.RawHeaders(), []byte("\n")) - 1 // the last is blank
 	for rest := h.RawHeaders(); len(rest) > 0; {
 		line, next, _ := bytes.Cut(rest, []byte("\n"))
 		rest = next
 		if len(line) == 0 || line[len(line)-1] != '\r' || line[0] == ' ' || line[0] == '\t' {
 			return errHeaders
-		}
-		if count++; count > maxFields+1 { // and the blank line
-			return errManyHeaders
 		}
 		switch line[0] | 0x20 {
 		case 'a':
@@ -68,8 +68,8 @@ func (l *lines) scan(h *fasthttp.RequestHeader, tokenHeader string) error {
 				l.cookies = append(l.cookies, value)
 			} else if value, ok := fieldValue(line, fasthttp.HeaderConnection); ok {
 				l.connection = append(l.connection, value)
-			} else if _, ok := fieldValue(line, fasthttp.HeaderContentLength); ok {
-				measured = true
+			} else if value, ok := fieldValue(line, fasthttp.HeaderContentLength); ok {
+				l.length = value
 			}
 		case 't':
 			if _, ok := fieldValue(line, fasthttp.HeaderTransferEncoding); ok {
@@ -85,7 +85,7 @@ func (l *lines) scan(h *fasthttp.RequestHeader, tokenHeader string) error {
 			l.forward(line)
 		}
 	}
-	if chunked := h.ContentLength() == chunkedBody; encoded != chunked || encoded && measured {
+	if chunked := h.ContentLength() == chunkedBody; encoded != chunked || encoded && l.length != nil {
 		return errHeaders
 	}
 	return nil
@@ -100,17 +100,21 @@ func (l *lines) forward(line []byte) {
 			return
 		}
 	}
+	if value, ok := fieldValue(line, fasthttp.HeaderXForwardedFor); ok {
+		l.chain = append(l.chain, value)
+	}
 }
 
 // ask takes from fasthttp what scan could not tell. What fasthttp gives out it takes back at the next question, so all of it is copied.
 func (l *lines) ask(h *fasthttp.RequestHeader, tokenHeader string) {
-	*l = lines{connection: l.connection[:0], cookies: l.cookies[:0]}
+	*l = lines{connection: l.connection[:0], cookies: l.cookies[:0], chain: l.chain[:0], length: l.length, count: l.count}
 	l.connection = append(l.connection, h.PeekAll(fasthttp.HeaderConnection)...)
 	l.cookies = append(l.cookies, h.PeekAll(fasthttp.HeaderCookie)...)
 	if tokenHeader != "" {
 		l.token = h.Peek(tokenHeader)
 	}
 	l.authorization = h.Peek(fasthttp.HeaderAuthorization)
+	l.chain = append(l.chain, h.PeekAll(fasthttp.HeaderXForwardedFor)...)
 	for i, name := range forwardedNames {
 		for _, value := range h.PeekAll(name) {
 			l.forwarded[i].value = value

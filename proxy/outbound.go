@@ -11,15 +11,12 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
-// maxFields is the greatest number of header lines of a request, and of lines after a chunked response. fasthttp bounds their size but
-// not their number.
+// maxFields is the greatest number of lines after a chunked response, and of header lines of a request if nothing else is said. fasthttp
+// bounds their size but not their number.
 const maxFields = 128
 
 // errHeaders says that a request has a header that cannot be passed on. What exactly is wrong is not told to whoever sent it.
 var errHeaders = errors.New("request has a header that cannot be passed on")
-
-// errManyHeaders says that a request has more than maxFields header lines.
-var errManyHeaders = errors.New("request has too many header lines")
 
 // A strip knows which header lines of a client never reach the application under one policy. Names are compared folded, because CGI, WSGI
 // and PHP servers read X_User_Id, X.User.Id and X-User-Id as the same variable (CVE-2025-64484, CVE-2026-39858, CVE-2026-88011).

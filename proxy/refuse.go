@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,13 +19,13 @@ const (
 	cacheHeader  = "X-Gatehouse-Cache"
 )
 
-// retryAfter is what clients are told to wait, in seconds, when the session service or the application gives no answer.
+// retryAfter is what clients are told to wait, in seconds, when the session service or the application gives no answer, or they ask too much.
 const retryAfter = "2"
 
 // refuse answers a request that may not pass.
 func (r *request) refuse(d policy.Decision) {
 	r.decision = d
-	r.last = r.last || d.Verdict == policy.Malformed // who knows where the next request begins
+	r.last = r.last || d.Verdict == policy.Malformed || d.Verdict == policy.Limited // who knows where the next request begins
 	r.explainOutage()
 	r.explainRequirement()
 	r.renew(d.Renewed)
@@ -51,12 +52,12 @@ func status(d *policy.Decision) int {
 		switch d.Reason {
 		case policy.UnsupportedMethod:
 			return fasthttp.StatusMethodNotAllowed
-		case policy.TooManyHeaders:
-			return fasthttp.StatusRequestHeaderFieldsTooLarge
 		case policy.UnsupportedVersion:
 			return fasthttp.StatusHTTPVersionNotSupported
 		}
 		return fasthttp.StatusBadRequest
+	case policy.Limited:
+		return cmp.Or(limitTable[limitOf(d)].status, fasthttp.StatusInternalServerError)
 	default:
 		return fasthttp.StatusInternalServerError
 	}
@@ -64,20 +65,36 @@ func status(d *policy.Decision) int {
 
 // answer writes a refusal with a body of our own, as RFC 9457 has it. Nothing in it comes from the request.
 func (r *request) answer(status int) {
-	h := &r.ctx.Response.Header
-	r.ctx.SetStatusCode(status)
+	writeProblem(r.ctx, status)
+	if status == fasthttp.StatusMethodNotAllowed {
+		r.ctx.Response.Header.Set(fasthttp.HeaderAllow, allowedMethods[r.face])
+	}
+	r.explain()
+}
+
+// writeProblem writes a refusal that needs nothing of the request.
+func writeProblem(ctx *fasthttp.RequestCtx, status int) {
+	h := &ctx.Response.Header
+	ctx.SetStatusCode(status)
 	h.Set(fasthttp.HeaderCacheControl, "no-store")
 	switch status {
 	case fasthttp.StatusUnauthorized:
 		h.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="gatehouse"`) // RFC 9110 section 15.5.2 wants a challenge
-	case fasthttp.StatusServiceUnavailable:
+	case fasthttp.StatusServiceUnavailable, fasthttp.StatusTooManyRequests:
 		h.Set(fasthttp.HeaderRetryAfter, retryAfter)
-	case fasthttp.StatusMethodNotAllowed:
-		h.Set(fasthttp.HeaderAllow, allowedMethods[r.face])
 	}
-	r.explain()
-	h.SetContentType("application/problem+json")
-	r.ctx.SetBody(problems[status])
+	h.SetContentType(problemJSON)
+	ctx.SetBody(problems[status])
+}
+
+const problemJSON = "application/problem+json"
+
+// plainRefusal returns the bytes of a refusal to a client who is not served at all.
+func plainRefusal(status int) []byte {
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nConnection: close\r\nCache-Control: no-store\r\n%s: %s\r\nContent-Type: %s\r\n",
+		status, fasthttp.StatusMessage(status), fasthttp.HeaderRetryAfter, retryAfter, problemJSON)
+	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n", len(problems[status]))
+	return append(b, problems[status]...)
 }
 
 // allowedMethods are the methods that each face answers.
@@ -139,7 +156,11 @@ var problems = func() map[int][]byte {
 		fasthttp.StatusForbidden:                   "This is not allowed.",
 		fasthttp.StatusNotFound:                    "There is nothing here.",
 		fasthttp.StatusMethodNotAllowed:            "The method is not supported.",
-		fasthttp.StatusRequestHeaderFieldsTooLarge: "The request has more header lines than are looked at.",
+		fasthttp.StatusRequestTimeout:              "The request came too slowly.",
+		fasthttp.StatusRequestEntityTooLarge:       "The body is larger than is taken here.",
+		fasthttp.StatusRequestURITooLong:           "The address is longer than is looked at.",
+		fasthttp.StatusTooManyRequests:             "Too many from one client. Try again later.",
+		fasthttp.StatusRequestHeaderFieldsTooLarge: "The head of the request is larger than is looked at.",
 		fasthttp.StatusInternalServerError:         "The gateway failed. Nothing was let through.",
 		fasthttp.StatusBadGateway:                  "The application gave no usable answer.",
 		fasthttp.StatusServiceUnavailable:          "An answer cannot be had right now. Try again.",

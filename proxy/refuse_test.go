@@ -2,11 +2,14 @@ package proxy_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -130,25 +133,38 @@ func TestRenewedCookieComesWithARefusal(t *testing.T) {
 	}
 }
 
-// What cannot be read as a request at all is answered by status alone.
+// What cannot be read as a request at all is answered and counted like any other, and nothing of it is repeated.
 func TestUnreadableRequests(t *testing.T) {
 	g := newGateway(t, nil)
-	f := func(status int, raw string) {
+	f := func(status int, reason policy.Reason, raw string) {
 		t.Helper()
 		c := g.dial()
 		_, _ = c.Write([]byte(raw)) // the answer, and the end, may come before all of it is sent
 		res := c.next("GET")
-		if res.StatusCode != status || res.body != "" || !res.Close || res.Header.Get("Cache-Control") != "no-store" {
+		if res.StatusCode != status || !strings.Contains(res.body, fmt.Sprintf(`"status":%d,`, status)) || !res.Close ||
+			res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("status %d, want %d; head %v body %q", res.StatusCode, status, res.Header, res.body)
 		}
+		if strings.Contains(res.body, "aaaa") || strings.Contains(res.body, marked) {
+			t.Errorf("body %q", res.body)
+		}
 		c.nothing()
+		if got := g.observer.last(); got.Face != proxy.ProxyFace || got.Reason != reason {
+			t.Errorf("observed %v, want %s", got, reason)
+		}
 	}
-	f(400, marked+"\r\n\r\n")
-	f(400, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
-	f(400, "GET / "+marked+"\r\n\r\n")
-	f(400, "POST /public/x HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: x\r\n\r\n"+strings.Repeat("a", 1<<20))
-	f(431, "GET /"+strings.Repeat("a", 70<<10)+" HTTP/1.1\r\n\r\n")
-	f(431, "GET / HTTP/1.1\r\nX-A: "+strings.Repeat("a", 70<<10)+"\r\n\r\n")
+	f(400, policy.MalformedRequest, marked+"\r\n\r\n")
+	f(400, policy.MalformedRequest, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+	f(400, policy.MalformedRequest, "GET / "+marked+"\r\n\r\n")
+	f(400, policy.MalformedRequest, "POST /public/x HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: x\r\n\r\n"+strings.Repeat("a", 1<<20))
+	f(431, policy.HeadTooLarge, "GET /"+strings.Repeat("a", 70<<10)+" HTTP/1.1\r\n\r\n")
+	f(431, policy.HeadTooLarge, "GET / HTTP/1.1\r\nX-A: "+strings.Repeat("a", 70<<10)+"\r\n\r\n")
+	o := g.observer
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if want := []proxy.Limit{proxy.HeadLimit, proxy.HeadLimit}; !slices.Equal(o.limited, want) || o.began != 6 || o.ended != 6 {
+		t.Errorf("%d began, %d ended, limited %v", o.began, o.ended, o.limited)
+	}
 	if log := g.log.String(); log != "" {
 		t.Errorf("log %q", log)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,7 +39,7 @@ type request struct {
 type scratch struct {
 	path, other, host [256]byte
 	cookies           [1024]byte
-	lines             [2][4][]byte
+	lines             [3][4][]byte
 	head              []byte
 }
 
@@ -46,13 +47,13 @@ var requests = sync.Pool{New: func() any { return &request{scratch: new(scratch)
 
 func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request {
 	r := requests.Get().(*request)
-	r.Server, r.ctx, r.conn, r.began = s, ctx, connOf(ctx), began
+	r.Server, r.ctx, r.conn, r.began = s, ctx, s.connOf(ctx), began
 	if path, err := canonicalPath(ctx.Request.Header.RequestURI(), r.scratch.path[:0]); err == nil {
 		r.path = path
 	}
 	r.face = s.face(r.path)
 	r.conn.unread.Store(hasRequestBody(&ctx.Request.Header))
-	r.lines.connection, r.lines.cookies = r.scratch.lines[0][:0], r.scratch.lines[1][:0]
+	r.lines.connection, r.lines.cookies, r.lines.chain = r.scratch.lines[0][:0], r.scratch.lines[1][:0], r.scratch.lines[2][:0]
 	r.headErr = r.lines.read(&ctx.Request.Header, s.cfg.Credentials.TokenHeader)
 	r.last = r.headErr != nil || listedIn(r.lines.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
 	return r
@@ -71,6 +72,9 @@ func (r *request) finish(failure any) {
 	}
 	if r.last || r.conn.unread.Load() || r.down.Load() {
 		r.ctx.SetConnectionClose()
+	}
+	if over := limitOf(&r.decision); over != 0 && over != Limit(r.conn.slow.Load()) { // which was told already
+		r.limited(over, r.conn)
 	}
 	total := time.Since(r.began)
 	if r.decided == 0 {
@@ -112,20 +116,36 @@ func (r *request) judge() policy.Decision {
 	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: h.RequestURI()}
 	d := r.decide()
 	switch {
-	case d.Verdict != policy.Allowed || r.headErr == nil:
-		return d
-	case errors.Is(r.headErr, errManyHeaders):
-		d.Verdict, d.Reason = policy.Malformed, policy.TooManyHeaders
-	default:
+	case d.Verdict != policy.Allowed:
+	case r.tooLong(d.Route.MaxBody):
+		d.Verdict, d.Reason = policy.Limited, policy.BodyTooLarge
+	case r.headErr != nil:
 		d.Verdict, d.Reason = policy.Malformed, policy.MalformedHeaders
 	}
 	return d
 }
 
+// tooLong reports whether the request announces a body of more than most bytes. 0 is any number.
+func (r *request) tooLong(most int64) bool {
+	if most == 0 || r.lines.length == nil {
+		return false
+	}
+	n, err := strconv.ParseInt(string(r.lines.length), 10, 64)
+	return err == nil && n > most
+}
+
 // decide decides on r.target.
 func (r *request) decide() policy.Decision {
-	r.credential = r.cfg.Credentials.find(&r.lines, r.scratch.cookies[:0])
+	r.present()
 	return r.cfg.Gate.Decide(r.base, r.target, r.credential)
+}
+
+// present finds the credential that the request presents.
+func (r *request) present() {
+	r.credential = r.cfg.Credentials.find(&r.lines, r.scratch.cookies[:0])
+	if r.limits.KnowClients && r.credential.Kind != upstream.NoCredential {
+		r.credential.From, _ = r.shareholder()
+	}
 }
 
 func malformed(reason policy.Reason) policy.Decision {
@@ -178,19 +198,23 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 
 // forward sends the request to the application.
 func (r *request) forward(head []byte) {
+	if !r.occupy() {
+		r.turnAway(policy.Limited, policy.TooManyRequests)
+		return
+	}
 	began := time.Now()
-	err := r.cfg.App.exchange(r.base, r.ctx, r.conn, head)
+	err := r.cfg.App.exchange(r.base, r.ctx, r.conn, head, r.decision.Route.MaxBody)
 	if err == nil {
 		r.cfg.Observer.AppAnswered(r.ctx.Response.StatusCode(), time.Since(began))
 		r.renew(r.decision.Renewed)
 		return
 	}
-	r.conn.limitIdle(0)
+	r.conn.settle()
 	r.ctx.Response.Reset()
 	r.renew(r.decision.Renewed)
-	if errors.Is(err, errAborted) {
-		r.decision.Verdict, r.decision.Reason = policy.Malformed, policy.AbortedBody
-		r.answer(fasthttp.StatusBadRequest)
+	if d, fault := r.clientFault(err); fault {
+		r.decision.Verdict, r.decision.Reason = d.Verdict, d.Reason
+		r.answer(status(&d))
 		return
 	}
 	r.cfg.Observer.AppAnswered(0, time.Since(began))
@@ -200,6 +224,35 @@ func (r *request) forward(head []byte) {
 	}
 	r.decision.Reason = policy.ApplicationFailed
 	r.answer(appStatus(err))
+}
+
+// occupy counts the request among those that its client has at the application. It reports false if there are too many.
+func (r *request) occupy() bool {
+	most := r.limits.RequestsPerClient
+	if most == 0 {
+		return true
+	}
+	client, anyNumber := r.shareholder()
+	if anyNumber || !client.IsValid() {
+		return true
+	}
+	if !r.open.occupy(client, most) {
+		return false
+	}
+	r.conn.occupies = client
+	return true
+}
+
+// clientFault returns the decision about a request that the application did not answer because of its body.
+func (r *request) clientFault(err error) (d policy.Decision, ok bool) {
+	switch over := Limit(r.conn.slow.Load()); {
+	case errors.Is(err, errTooLarge):
+		return beyond(BodyLimit), true
+	case errors.Is(err, errAborted) && over != 0:
+		return beyond(over), true
+	default:
+		return malformed(policy.AbortedBody), errors.Is(err, errAborted)
+	}
 }
 
 // appStatus returns the status that says why the application did not answer.

@@ -55,6 +55,9 @@ type Observer interface {
 
 	// AppAnswered is called once a request to the application. The status is 0 when there was no answer.
 	AppAnswered(status int, took time.Duration)
+
+	// Limited is called once for everything that is refused or cut off because a client reached a limit.
+	Limited(l Limit)
 }
 
 // A Passthrough asks the session service a question that is not ours to answer from memory, and returns its answer as it came. Its
@@ -72,6 +75,7 @@ type Config struct {
 	App         *App // nil if there is no application to proxy to
 	Credentials Credentials
 	Trusted     *Trusted
+	Limits      Limits
 
 	ForwardAuthPath string // empty turns the face off, and so for whoami
 	WhoamiPath      string
@@ -84,47 +88,46 @@ type Config struct {
 
 // A Server is the data plane: all faces on all its listeners.
 type Server struct {
-	cfg   Config
-	http  fasthttp.Server
-	strip atomic.Pointer[strip]
-	base  context.Context // of everything that waits for others
-	end   context.CancelFunc
+	cfg    Config
+	limits Limits
+	http   fasthttp.Server
+	strip  atomic.Pointer[strip]
+	base   context.Context // of everything that waits for others
+	end    context.CancelFunc
 
-	silentApp, unjudged, unevaluated, untrusted, untold throttle // for one message each
+	silentApp, unjudged, unevaluated, untrusted, untold throttle            // for one message each
+	beyond                                              [limitsEnd]throttle // likewise, by limit
 
-	open connections
+	open *connections
 
 	down      atomic.Bool // set before a listener is closed, so that whoever finds one closed gets no kept connection
 	mu        sync.Mutex
 	listeners []*listener
 }
 
-// Limits of the data plane. They are the same for every face.
+// Limits of the data plane that are nobody's to choose. They are the same for every face.
 const (
-	headBuffer   = 64 << 10         // the head of a request; Kratos cookies, OIDC cookies and long URLs fit
-	headTimeout  = 10 * time.Second // for the head of a request, against clients that send it byte by byte
 	writeTimeout = 30 * time.Second
 	idleTimeout  = 90 * time.Second // longer than the proxies in front keep theirs: nginx 60 s, AWS ALB 60 s
-	concurrency  = 100_000          // connections at once
 )
 
 // NewServer returns a Server that serves nothing yet.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, limits: cfg.Limits.withDefaults(), open: newConnections()}
 	s.SetPolicy(cfg.Gate.Policy())
 	s.base, s.end = context.WithCancel(context.Background())
 	s.http = fasthttp.Server{
 		Handler:                      s.handle,
 		ExpectHandler:                s.expect,
 		HeaderReceived:               s.headReceived,
-		ErrorHandler:                 refuseBroken,
+		ErrorHandler:                 s.refuseBroken,
 		Logger:                       silent{},
 		SecureErrorLogMessage:        true,
-		ReadBufferSize:               headBuffer,
-		ReadTimeout:                  headTimeout,
+		ReadBufferSize:               s.limits.Head,
+		ReadTimeout:                  s.limits.HeadTimeout, // against heads that come byte by byte
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
-		Concurrency:                  concurrency,
+		Concurrency:                  2 * s.limits.Connections, // never reached: connections count, and answer, before that
 		StreamRequestBody:            true,
 		MaxRequestBodySize:           1, // with streaming: how much is read before the handler runs
 		DisablePreParseMultipartForm: true,
@@ -151,7 +154,7 @@ func (s *Server) stripFor(p *policy.Policy) *strip {
 
 // Serve serves the connections that ln accepts until Shutdown is called, and then returns nil. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	l := newListener(ln, s.cfg.Trusted, &s.open)
+	l := newListener(ln, s)
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
@@ -192,6 +195,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	switch {
 	case !knownVersion(ctx.Request.Header.Protocol()):
 		r.refuse(malformed(policy.UnsupportedVersion))
+	case r.beyondHead() != 0:
+		r.refuse(beyond(r.beyondHead()))
 	case r.face == ForwardAuthFace:
 		r.forwardAuth()
 	case r.face == WhoamiFace:
@@ -217,7 +222,11 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
 			status = ctx.Response.StatusCode()
 		}
 	}()
-	r.decision = r.judge()
+	if over := r.beyondHead(); over != 0 {
+		r.decision = beyond(over)
+	} else {
+		r.decision = r.judge()
+	}
 	r.decided = time.Since(r.began)
 	if r.decision.Verdict != policy.Allowed {
 		r.refuse(r.decision)
@@ -270,7 +279,8 @@ func (s *Server) headReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 }
 
 // takesBody reports whether anybody will want the body of a request. Front proxies send the Content-Length of the request that they ask
-// about without its body; and who presents no credential where one is needed is not listened to for longer than that.
+// about without its body; a body that is too long is not begun; and who presents no credential where one is needed is not listened to for
+// longer than that.
 func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
 	path, err := canonicalPath(h.RequestURI(), nil)
 	if err != nil || s.face(path) != ProxyFace || !knownMethod(h.Method()) {
@@ -280,6 +290,10 @@ func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
 	if !ok {
 		return false
 	}
+	route := s.cfg.Gate.Policy().Route(host, path, h.Method())
+	if route != nil && route.MaxBody > 0 && int64(h.ContentLength()) > route.MaxBody {
+		return false
+	}
 	if c := s.cfg.Credentials.Find(h, nil); c.Kind != upstream.NoCredential {
 		return true // whose it is remains to be seen
 	}
@@ -287,18 +301,27 @@ func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
 }
 
 // refuseBroken answers what could not be read as a request. The connection is closed after it.
-func refuseBroken(ctx *fasthttp.RequestCtx, err error) {
-	status := fasthttp.StatusBadRequest
+func (s *Server) refuseBroken(ctx *fasthttp.RequestCtx, err error) {
+	began := time.Now()
+	s.cfg.Observer.Began(ProxyFace)
+	c, d := s.connOf(ctx), malformed(policy.MalformedRequest)
 	if _, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err); ok {
-		status = fasthttp.StatusRequestHeaderFieldsTooLarge
+		d = beyond(HeadLimit)
 	} else if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fasthttp.ErrTimeout) {
-		status = fasthttp.StatusRequestTimeout
+		d = beyond(HeadTimeLimit)
+	}
+	if over := limitOf(&d); over != 0 {
+		s.limited(over, c)
 	}
 	ctx.Response.Reset()
-	ctx.SetStatusCode(status)
-	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	writeProblem(ctx, status(&d))
+	if s.cfg.Explain {
+		ctx.Response.Header.Set(reasonHeader, string(d.Reason))
+	}
 	ctx.SetConnectionClose()
-	connOf(ctx).unread.Store(true)
+	c.unread.Store(true)
+	s.cfg.Observer.Decided(ProxyFace, &d, time.Since(began))
+	s.cfg.Observer.Ended(ProxyFace, time.Since(began))
 }
 
 // silent is the logger of fasthttp, whose messages may quote requests, and so credentials. What an operator must know is logged by us.

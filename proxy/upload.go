@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,13 +18,21 @@ import (
 // request or none, never a complete one that is too short.
 var errAborted = errors.New("client did not send the whole request body")
 
+// errTooLarge says that the body of a request has turned out to be larger than it may be. The application must see an aborted request.
+var errTooLarge = errors.New("request body is larger than it may be")
+
+// gaveUp reports whether an upload ended in an error after which the application waits for the rest of the body.
+func gaveUp(err error) bool {
+	return errors.Is(err, errAborted) || errors.Is(err, errTooLarge) || isTimeout(err)
+}
+
 // smallBody is the length up to which a body is read before a connection to the application is taken, so that a slow client holds none.
 // A longer one is sent while the response is awaited, so that an early answer reaches the client.
 const smallBody = 16 << 10
 
 // appendBody appends to a head what frames the body of the request and, if it is small, the body itself. If it is not small, appendBody
 // returns the upload that is to send it, and else nil.
-func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, cfg *AppConfig) ([]byte, *upload, error) {
+func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, maxBody int64, cfg *AppConfig) ([]byte, *upload, error) {
 	length, body := rc.Request.Header.ContentLength(), rc.RequestBodyStream()
 	switch {
 	case !hasRequestBody(&rc.Request.Header):
@@ -36,9 +46,9 @@ func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, cfg *AppC
 		message = strconv.AppendInt(append(message, "Content-Length: "...), int64(length), 10)
 		message = append(message, "\r\n\r\n"...)
 	}
-	client.limitIdle(cfg.ClientIdle)
+	client.stream()
 	if length < 0 || length > smallBody {
-		return message, &upload{client: client, body: body, left: length, idle: cfg.IdleTimeout}, nil
+		return message, &upload{client: client, body: body, left: length, most: cmp.Or(maxBody, math.MaxInt64), idle: cfg.IdleTimeout}, nil
 	}
 	start := len(message)
 	message = slices.Grow(message, length)[:start+length]
@@ -61,6 +71,7 @@ type upload struct {
 	client *conn
 	body   io.Reader
 	left   int           // chunkedBody if only its end tells
+	most   int64         // that may still come
 	idle   time.Duration // for one write
 	read   atomic.Bool   // the body has been read to its end, though it may not have been sent yet
 	done   chan struct{} // closed when the upload has ended; err is set before
@@ -78,7 +89,7 @@ func (u *upload) start(c *appConn, headTimeout time.Duration) {
 	go func() {
 		defer close(u.done)
 		u.err = u.send(c)
-		if errors.Is(u.err, errAborted) || isTimeout(u.err) {
+		if gaveUp(u.err) {
 			_ = c.Close()
 			return
 		}
@@ -153,6 +164,9 @@ func (u *upload) send(c *appConn) error {
 			data = data[:min(u.left, len(data))]
 		}
 		n, err := u.body.Read(data)
+		if u.most -= int64(n); u.most < 0 {
+			return errTooLarge
+		}
 		if n > 0 {
 			piece := data[:n]
 			if chunked {

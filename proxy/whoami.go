@@ -22,7 +22,7 @@ func (r *request) whoami() {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return
 	}
-	r.credential = r.cfg.Credentials.find(&r.lines, r.scratch.cookies[:0])
+	r.present()
 	query := queryOf(h.RequestURI())
 	switch {
 	case r.credential.Malformed:
@@ -106,9 +106,14 @@ func (r *request) whoamiFailed(err error) {
 		r.kratosHead()
 		return
 	}
+	r.ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	if errors.Is(err, upstream.ErrLimited) {
+		r.decision = beyond(UnknownPerClientLimit)
+		r.whoamiError(fasthttp.StatusTooManyRequests)
+		return
+	}
 	r.decision.Verdict, r.decision.Reason = policy.Unavailable, policy.StoreUnavailable
 	r.explainOutage()
-	r.ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
 	r.whoamiError(fasthttp.StatusServiceUnavailable)
 }
 
@@ -120,7 +125,10 @@ func (r *request) whoamiError(status int) {
 	h.Set("Ory-Error-Id", "")
 	r.explain()
 	reason, message := "No valid session credentials found in the request.", "The request could not be authorized"
-	if status != fasthttp.StatusUnauthorized {
+	switch status {
+	case fasthttp.StatusTooManyRequests:
+		reason, message = "Too many unknown session credentials came from this client.", "The request was not looked at"
+	case fasthttp.StatusServiceUnavailable:
 		reason, message = "The session service gave no usable answer.", "The service is currently unable to say whose session this is"
 	}
 	body := append(make([]byte, 0, 256), `{"error":{"code":`...)

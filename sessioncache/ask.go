@@ -28,6 +28,7 @@ var errTooSoon = errors.New("asked less than a second ago")
 // A question is what one look-up wants to know.
 type question struct {
 	digest  digest
+	joined  bool          // see joinedTable
 	at      moment        // when the look-up began
 	within  time.Duration // how old an answer may be
 	held    *entry        // the newest entry that stood when the look-up began, or nil
@@ -46,6 +47,7 @@ func (q *question) oldest() time.Duration { return q.at.mono - max(q.within, eve
 // still waiting to receive a renewed cookie, and cannot look into the tables and begin a flight in one step.
 type flight struct {
 	digest   digest
+	joined   bool
 	held     *entry // as in question
 	askedSeq uint64
 	askedAt  time.Duration
@@ -148,7 +150,7 @@ func (c *Cache) refresh(q *question, cred upstream.Credential) {
 // it, a look-up that is a little late would ask again what has just been answered. Cache.mu is held.
 func (c *Cache) landed(q *question) *flight {
 	at := c.now()
-	e, ok := c.window.Peek(q.digest)
+	e, ok := c.newcomers(q.joined).Peek(q.digest)
 	if ok && (q.held == nil || e.askedAt > q.held.askedAt) && e.askedAt >= q.oldest() && e.fresh(at) && c.stands(e) {
 		return &flight{done: over(), askedAt: e.askedAt, entry: e, believeFor: e.freshUntil - at.mono}
 	}
@@ -165,6 +167,7 @@ func (c *Cache) begin(q *question, cred upstream.Credential, waiting int) *fligh
 	}
 	f := &flight{
 		digest:   q.digest,
+		joined:   q.joined,
 		held:     q.held,
 		askedSeq: c.revoked.seq.Load(),
 		askedAt:  c.now().mono,
@@ -198,8 +201,12 @@ func (c *Cache) leave(f *flight) {
 // fly asks the service and judges the answer.
 func (c *Cache) fly(f *flight, cred upstream.Credential) {
 	var a upstream.Answer
+	store := c.store
+	if f.held != nil {
+		store = c.cfg.Known
+	}
 	err := guarded(func() (err error) {
-		a, err = c.store.Session(c.lifetime, cred)
+		a, err = store.Session(c.lifetime, cred)
 		return err
 	})
 	s, at := a.Session, c.now()
@@ -273,8 +280,12 @@ func (c *Cache) land(f *flight) {
 		if f.entry.renew {
 			f.entry.nextAsk.Store(int64(f.askedAt + everySecond))
 		}
-		c.window.add(f.digest, f.entry)
-		c.hot.offer(f.entry, at)
+		if f.joined {
+			c.joined.add(c.digests.session(f.entry.session.ID), f.entry)
+		} else {
+			c.window.add(f.digest, f.entry)
+			c.hot.offer(f.entry, at)
+		}
 		c.negatives.Remove(f.digest)
 	case f.remember && c.cfg.NegativeFor > 0:
 		c.negatives.add(f.digest, denial{at.mono, f.askedSeq})

@@ -22,6 +22,10 @@ type Config struct {
 	StaleFor    time.Duration // how long after that it may be served while the service is asked or does not answer; 0 is never
 	NegativeFor time.Duration // how long it is remembered that there is no session; 0 is not at all
 
+	// Known is asked instead of the store about credentials whose session is still held, so that many that nobody knows need not keep it
+	// from being asked about again. Nil means that the store is asked about all.
+	Known upstream.Store
+
 	// Ready returns nil if the service is in a state to be believed when it says that there is no session. Nil means that it always is.
 	// It is called at most once a second, must return when its context ends, and must be safe for concurrent use.
 	Ready func(context.Context) error
@@ -60,6 +64,7 @@ type Cache struct {
 
 	hot       *hotTable
 	window    bounded[*entry]
+	joined    *joinedTable
 	negatives bounded[denial]
 	forced    bounded[time.Duration] // when somebody last insisted on an answer about a session
 	revoked   *revocations
@@ -88,6 +93,9 @@ func New(store upstream.Store, cfg Config) (*Cache, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("create session cache: %w", err)
 	}
+	if cfg.Known == nil {
+		cfg.Known = store
+	}
 	hot, err := newHotTable(cfg.Size)
 	if err != nil {
 		return nil, err
@@ -100,6 +108,7 @@ func New(store upstream.Store, cfg Config) (*Cache, error) {
 		readiness: newReadiness(cfg.Ready),
 		hot:       hot,
 		window:    newBounded[*entry](min(max(cfg.Size/10, 64), 16384)),
+		joined:    newJoinedTable(min(max(cfg.Size/10, 64), 16384)),
 		negatives: newBounded[denial](min(max(cfg.Size, 1024), 65536)),
 		forced:    newBounded[time.Duration](min(max(cfg.Size, 1024), 65536)),
 		revoked:   newRevocations(min(max(cfg.Size, 1024), 65536)),
@@ -132,8 +141,9 @@ func (c *Cache) Lookup(ctx context.Context, cred upstream.Credential, within tim
 
 func (c *Cache) lookup(ctx context.Context, d digest, cred upstream.Credential, within time.Duration) (upstream.Answer, outcome, error) {
 	at := c.now()
-	e, src, wasRevoked := c.recall(d, at, within)
-	q := question{digest: d, at: at, within: within, held: e, revoked: wasRevoked}
+	joined := cred.Joined()
+	e, src, wasRevoked := c.recall(d, joined, at, within)
+	q := question{digest: d, joined: joined, at: at, within: within, held: e, revoked: wasRevoked}
 
 	switch {
 	case e == nil || !e.servable(at):
@@ -170,7 +180,7 @@ func (c *Cache) lookup(ctx context.Context, d digest, cred upstream.Credential, 
 //
 // The hot table is looked at first, and if it has what is wanted, nothing else is: that is the hit that takes no lock that all share.
 // It may hold an older answer than the window, since it loses writes.
-func (c *Cache) recall(d digest, at moment, within time.Duration) (e *entry, src upstream.Source, wasRevoked bool) {
+func (c *Cache) recall(d digest, joined bool, at moment, within time.Duration) (e *entry, src upstream.Source, wasRevoked bool) {
 	hot := c.hot.get(d)
 	if hot != nil && hot.held(at) {
 		switch {
@@ -182,17 +192,25 @@ func (c *Cache) recall(d digest, at moment, within time.Duration) (e *entry, src
 			e = hot
 		}
 	}
-	w, ok := c.window.Get(d)
+	w, ok := c.newcomers(joined).Get(d)
 	if !ok || w == hot || !w.held(at) || e != nil && e.askedAt >= w.askedAt {
 		return e, upstream.Hit, wasRevoked
 	}
 	if !c.stands(w) {
 		return nil, upstream.Hit, true // and no older one instead
 	}
-	if w.mayOffer(at) {
+	if !joined && w.mayOffer(at) {
 		c.hot.offer(w, at)
 	}
 	return w, upstream.WindowHit, false
+}
+
+// newcomers returns the table in which an entry is when the hot table does not hold it. What is joined is never in the hot table.
+func (c *Cache) newcomers(joined bool) *bounded[*entry] {
+	if joined {
+		return &c.joined.entries
+	}
+	return &c.window
 }
 
 // denied reports whether it is remembered that there is no session for d. As for sessions, a second of age is always accepted.
@@ -235,6 +253,7 @@ func (c *Cache) Flush() {
 	c.revoked.revokeAll()
 	// From here on it is hygiene.
 	c.window.Purge()
+	c.joined.purge()
 	c.negatives.Purge()
 	c.forced.Purge()
 	c.hot.clear()

@@ -13,6 +13,7 @@ type Stats struct {
 
 	Hot         Table // the sessions that stay
 	Window      Table // newcomers, and what the hot table declined
+	Joined      Table // credentials made of several cookies, which are never in the hot table
 	Negative    Table // credentials of which the service said that there is no session
 	Revocations Table // the revocation log
 
@@ -48,6 +49,7 @@ func (c *Cache) Stats() Stats {
 	s := Stats{
 		Lookups:       c.lookups.sum(),
 		Window:        c.window.stats(),
+		Joined:        c.joined.entries.stats(),
 		Negative:      c.negatives.stats(),
 		Revocations:   c.revoked.log.stats(),
 		UnbelievedNos: c.unbelieved.Load(),

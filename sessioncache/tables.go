@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,6 +94,45 @@ func newHotTable(size int) (*hotTable, error) {
 	}
 	h.cache = cache
 	return h, nil
+}
+
+// maxJoined is how many joined credentials of one session are remembered. Browsers have one, or one more while a cookie is renewed.
+const maxJoined = 4
+
+// A joinedTable holds what is remembered of credentials that are made of several cookies. Whoever has one valid cookie can make as many
+// of these as they like, by adding others to it. So they are apart from all others, where they push nobody out, and of one session only
+// the last few are held, so that they do not push one another out either.
+type joinedTable struct {
+	entries   bounded[*entry]
+	bySession bounded[*[maxJoined]digest] // the latest first; written under Cache.mu
+}
+
+func newJoinedTable(size int) *joinedTable {
+	return &joinedTable{entries: newBounded[*entry](size), bySession: newBounded[*[maxJoined]digest](size)}
+}
+
+// add remembers e, which is about the session whose digest is given, and forgets the oldest one of the same session if there are too
+// many. Cache.mu is held.
+func (t *joinedTable) add(session digest, e *entry) {
+	ds, ok := t.bySession.Get(session)
+	if !ok {
+		ds = new([maxJoined]digest)
+		t.bySession.add(session, ds)
+	}
+	i := slices.Index(ds[:], e.digest)
+	if i < 0 {
+		i = maxJoined - 1
+		t.entries.evict(ds[i])
+	}
+	copy(ds[1:i+1], ds[:i])
+	ds[0] = e.digest
+	t.entries.add(e.digest, e)
+}
+
+// purge forgets all.
+func (t *joinedTable) purge() {
+	t.entries.Purge()
+	t.bySession.Purge()
 }
 
 func hotKey(d digest) uint64 { return binary.LittleEndian.Uint64(d[:8]) }

@@ -32,6 +32,7 @@ func TestSizeSessionsFit(t *testing.T) {
 			Lookups:     sessioncache.Lookups{Hit: n, Miss: n},
 			Hot:         sessioncache.Table{Entries: n, Capacity: n},
 			Window:      sessioncache.Table{Entries: n / 10, Capacity: n / 10, Evictions: n - n/10},
+			Joined:      sessioncache.Table{Capacity: n / 10},
 			Negative:    sessioncache.Table{Capacity: n},
 			Revocations: sessioncache.Table{Capacity: n},
 		}
@@ -70,6 +71,7 @@ func TestSprayedTokensPushNoSessionOut(t *testing.T) {
 			Lookups:     sessioncache.Lookups{Hit: n, Miss: n + 100_000},
 			Hot:         sessioncache.Table{Entries: n, Capacity: n},
 			Window:      sessioncache.Table{Entries: n / 10, Capacity: n / 10, Evictions: n - n/10},
+			Joined:      sessioncache.Table{Capacity: n / 10},
 			Negative:    sessioncache.Table{Entries: 1024, Capacity: 1024, Evictions: 100_000 - 1024},
 			Revocations: sessioncache.Table{Capacity: 1024},
 		}

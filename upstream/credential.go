@@ -1,9 +1,15 @@
 package upstream
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"net/netip"
 )
+
+// MaxCredential is the longest value of a credential that is looked at, in bytes, and so the longest that a Store is ever asked about.
+// Browsers keep no cookie beyond 4 KiB; a longer value is nobody's session, and must not become work for a cache or a service.
+const MaxCredential = 8 << 10
 
 // A Kind says how a credential was presented. It is part of a credential's identity: the same bytes sent as a cookie and as a
 // bearer token are two credentials, since services read them differently.
@@ -54,7 +60,15 @@ type Credential struct {
 	// A client may send several cookies of the same name with different values. Together they are one credential, since the service
 	// takes the first that it can read: Value then holds the values in the order sent, separated by ';', which no cookie value contains.
 	Value []byte
+
+	// From stands for the client who presented it, for those who give each client a share of the questions: its address, or of an IPv6
+	// address the first half, since clients have all that begin so. It is no part of the credential's identity. The zero Addr is whoever
+	// has no address, such as the peer of a unix socket.
+	From netip.Addr
 }
+
+// Joined reports whether c is made of several cookies. Whoever has one valid cookie can make as many of these as they like.
+func (c *Credential) Joined() bool { return c.Kind == Cookie && bytes.IndexByte(c.Value, ';') >= 0 }
 
 // Format hides the value from every verb of fmt, so that a credential formatted by mistake tells nothing.
 func (c Credential) Format(f fmt.State, _ rune) {

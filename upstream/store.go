@@ -23,6 +23,10 @@ var ErrNoSession = errors.New("no session")
 // anything twice. A definite error that wraps it, for what no question can carry, says nothing about the service.
 var ErrNotSent = errors.New("question was not sent")
 
+// ErrLimited is wrapped by errors of a Store that did not ask, because too many credentials that nobody knows came from where this one did
+// ([Credential.From]). It says nothing of the credential, and nothing of the service.
+var ErrLimited = errors.New("client presented too many unknown credentials")
+
 // A Refusal is a definite no with the service's own words: there is a session, but the service does not vouch for it as it is. Kratos
 // says so with status 403 when a second factor is needed. It is passed on as it is and never remembered.
 type Refusal struct {

@@ -100,13 +100,10 @@ func (s *Server) endCredential(name, value string) error {
 	}
 	if !ended {
 		return fmt.Errorf("no request can present this credential: give at most %d bytes of visible ASCII and, "+
-			"for a cookie, its value only, without quotes, commas, semicolons and backslashes", maxCredential)
+			"for a cookie, its value only, without quotes, commas, semicolons and backslashes", upstream.MaxCredential)
 	}
 	return nil
 }
-
-// maxCredential is the longest credential that requests can present, in bytes. The data plane looks at no longer ones.
-const maxCredential = 8 << 10
 
 // presentable reports whether a request can present c. Cookies are of cookie-octets (RFC 6265 section 4.1.1), and all credentials of
 // visible ASCII. Several cookies of one name are one credential too, but nobody has the bytes of that at hand.
@@ -116,7 +113,7 @@ func presentable(c upstream.Credential) bool {
 			return false
 		}
 	}
-	return len(c.Value) <= maxCredential
+	return len(c.Value) <= upstream.MaxCredential
 }
 
 // readFields reads the body of r, a form or a JSON object of strings. The status goes with the error.

@@ -79,6 +79,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		FreshFor:    cfg.SessionCache.FreshFor,
 		StaleFor:    cfg.SessionCache.StaleFor,
 		NegativeFor: cfg.SessionCache.NegativeFor,
+		Known:       a.service.guard.Known(),
 		Ready:       a.service.ready,
 	})
 	if err != nil {
@@ -100,6 +101,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		App:             a.backend,
 		Credentials:     credentialsOf(cfg),
 		Trusted:         trustedOf(cfg),
+		Limits:          limitsOf(&cfg.Limits),
 		ForwardAuthPath: cfg.ForwardAuth.Path,
 		WhoamiPath:      cfg.Whoami.Path,
 		Explain:         cfg.Explain,

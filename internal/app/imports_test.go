@@ -46,7 +46,7 @@ var onlyIn = map[string][]string{
 	"cel.dev/cel-go":                      {"internal/expression"},
 	"github.com/dgraph-io/ristretto":      {"sessioncache"},
 	"github.com/go-jose/go-jose":          {"internal/identitytoken"},
-	"github.com/hashicorp/golang-lru":     {"sessioncache"},
+	"github.com/hashicorp/golang-lru":     {"sessioncache", "upstream/guard"},
 	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"github.com/jackc/pgx":                {"internal/revocation/postgres"},
 	"go.yaml.in/yaml":                     {"internal/config"},

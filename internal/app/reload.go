@@ -41,14 +41,14 @@ func (a *App) reload() (restart []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	compiled, err := a.compile(next)
-	if err != nil {
-		return nil, err
-	}
 	current := *a.cfg.Load()
 	restart = needRestart(&current, next)
 	current.Routes, current.Requirements = next.Routes, next.Requirements
 	current.IdentityHeaders, current.IdentityToken = next.IdentityHeaders, next.IdentityToken
+	compiled, err := a.compile(&current)
+	if err != nil {
+		return nil, err
+	}
 	a.setPolicy(compiled)
 	a.cfg.Store(&current)
 	return restart, nil

@@ -68,7 +68,7 @@ func newService(cfg *config.Config, m *metrics.Metrics, logger *slog.Logger, ver
 	observe := m.Upstream(kind)
 	s.guard = guard.New(&watch{store: s.client, url: s.name, logger: logger}, guard.Config{
 		Timeout: cfg.Upstream.Timeout, MaxInFlight: cfg.Upstream.MaxInFlight, MaxWaiting: waiting * cfg.Upstream.MaxInFlight,
-		Observe: observe,
+		UnknownPerClient: cfg.Limits.UnknownPerClient, Observe: observe,
 	})
 	m.WatchGuard(kind, s.guard)
 	return s, nil
@@ -85,11 +85,17 @@ func (s *service) onEnded(sessionID, _ string) {
 
 // Forward passes a question through, within the same limits as all others.
 func (s *service) Forward(ctx context.Context, c upstream.Credential, query []byte) (reply upstream.Reply, err error) {
-	err = s.guard.Do(ctx, func(ctx context.Context) error {
+	err = s.guard.Do(ctx, c.From, func(ctx context.Context) error {
 		var err error
 		reply, err = s.client.Forward(ctx, c, query)
+		if err == nil && reply.Status == http.StatusUnauthorized {
+			return upstream.ErrNoSession // for the guard to count; the caller gets the reply
+		}
 		return err
 	})
+	if reply.Status != 0 {
+		return reply, nil
+	}
 	return reply, err
 }
 

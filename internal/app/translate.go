@@ -40,7 +40,7 @@ func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
 		}
 		rules[i] = policy.Rule{
 			Name: r.Name, Host: r.Match.Host, Path: r.Match.Path, Methods: r.Match.Methods, Access: access, Require: set.And(own),
-			Audience: r.Audience,
+			Audience: r.Audience, MaxBody: int64(cmp.Or(r.MaxBody, cfg.Limits.Body)),
 		}
 		if cfg.IdentityToken != nil {
 			rules[i].Audience = cmp.Or(r.Audience, cfg.IdentityToken.Audience)
@@ -117,6 +117,16 @@ func trustedOf(cfg *config.Config) *proxy.Trusted {
 	return t
 }
 
+// limitsOf returns what clients may take, apart from the length of bodies.
+func limitsOf(l *config.Limits) proxy.Limits {
+	return proxy.Limits{
+		Head: int(l.Head), Headers: l.Headers, URI: int(l.URI),
+		HeadTimeout: l.HeadTimeout, BodyTimeout: l.BodyTimeout, MinRate: int(l.MinRate),
+		Connections: l.Connections, ConnectionsPerClient: l.ConnectionsPerClient,
+		RequestsPerClient: l.RequestsPerClient, KnowClients: l.UnknownPerClient > 0,
+	}
+}
+
 // addressOf returns the host and port of an application.
 func addressOf(app string) string {
 	u, err := url.Parse(app)
@@ -138,7 +148,6 @@ func newBackend(app string) *proxy.App {
 		ConnWait:    time.Second,
 		HeadTimeout: 60 * time.Second,
 		IdleTimeout: 10 * time.Minute,
-		ClientIdle:  30 * time.Second,
 		KeepAlive:   4 * time.Second, // less than Node's 5 s
 	})
 }

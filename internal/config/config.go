@@ -63,6 +63,10 @@ type Config struct {
 	// (Authorization: Bearer). Leave out what the application uses for purposes of its own. Default all three.
 	Credentials []upstream.Kind `yaml:"credentials"`
 
+	// Limits are what clients may take of the gateway. Sizes are bytes, or numbers with KiB, MiB or GiB. A client is an address, of IPv6 its
+	// /64; for a peer in trusted_proxies, the last address in X-Forwarded-For that is not in trusted_proxies. Default: its keys' defaults.
+	Limits Limits `yaml:"limits"`
+
 	// Explain says why a request was decided as it was: X-Gatehouse-Reason in refusals, which clients see, and X-Gatehouse-Cache to front
 	// proxies, applications and callers of whoami. Default false.
 	Explain bool `yaml:"explain"`
@@ -180,6 +184,9 @@ type Route struct {
 	// there is one), session (only a session passes) or deny (nobody passes).
 	Access Access `yaml:"access"`
 
+	// MaxBody is how long the body of a request may be: a size such as 512KiB or 10MiB, or unlimited; at least 1. A longer one is refused with 413, before any of it is read if its length is announced. Default: what limits.body says.
+	MaxBody Size `yaml:"max_body,omitempty"`
+
 	// Require is what a session must have beyond being valid: all of it. Only with access: session. Default nothing.
 	Require Require `yaml:"require,omitempty"`
 
@@ -258,6 +265,51 @@ type IdentityToken struct {
 	KeysPath string `yaml:"keys_path"`
 }
 
+// A Limits is what clients may take of the gateway.
+type Limits struct {
+	// Head is how large the head of a request may be; 4KiB to 1MiB. A larger one is refused with 431. Every connection takes as much
+	// memory. Default 64KiB.
+	Head Size `yaml:"head"`
+
+	// Headers is how many header lines a request may have; 16 to 1024. More are refused with 431. Default 128.
+	Headers int `yaml:"headers"`
+
+	// URI is how long the target of a request, path and query, may be; 256B to 1MiB, and less than limits.head. A longer one is refused with
+	// 414. Default 16KiB.
+	URI Size `yaml:"uri"`
+
+	// Body is how long the body of a request may be, on routes that do not say it themselves; at least 1, or unlimited. A longer one is
+	// refused with 413. Default unlimited.
+	Body Size `yaml:"body"`
+
+	// HeadTimeout is how long the head of a request may take, and then the first byte of its body; 100ms to 5m. After that it is refused
+	// with 408. Default 10s.
+	HeadTimeout time.Duration `yaml:"head_timeout"`
+
+	// BodyTimeout is for how long a client that sends or reads a body is waited for, until it must have moved something, or as much as
+	// MinRate asks for in that time; 100ms to 10m. After that a request is refused with 408, and a response is cut off. Default 30s.
+	BodyTimeout time.Duration `yaml:"body_timeout"`
+
+	// MinRate is how much of a body a client must send or read in each second that is waited for it; 0 to 1MiB. The time that the
+	// application takes does not count. Default 256B.
+	MinRate Size `yaml:"min_rate"`
+
+	// Connections is how many connections of clients there may be at once; 1 to 1000000. More are refused with 503. Default 100000.
+	Connections int `yaml:"connections"`
+
+	// ConnectionsPerClient is how many of them one address may have, unless it is in trusted_proxies; 0 to 1000000, 0 is any number. More
+	// are refused with 429. Default 10000.
+	ConnectionsPerClient int `yaml:"connections_per_client"`
+
+	// RequestsPerClient is how many requests of one client may be at the application at once, unless it is in trusted_proxies; 0 to
+	// 1000000, 0 is any number. There are 1024 connections to an application. More are refused with 429. Default 256.
+	RequestsPerClient int `yaml:"requests_per_client"`
+
+	// UnknownPerClient is how many credentials one client may present in a minute, and at once, that turn out to be nobody's; 0 to 1000000,
+	// 0 is any number. Beyond that, credentials that are not remembered are refused with 429. Valid ones cost nothing. Default 3000.
+	UnknownPerClient int `yaml:"unknown_per_client"`
+}
+
 // A ForwardAuth is where a front proxy asks for decisions.
 type ForwardAuth struct {
 	// Path is the path on the listener. The application is never asked for it. Default /.gatehouse/auth.
@@ -305,8 +357,13 @@ func Default() Config {
 		Whoami:          Whoami{Path: "/sessions/whoami"},
 		TrustedProxies:  []Peer{},
 		Credentials:     []upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer},
-		Log:             Log{Level: LevelInfo, Format: FormatAuto},
-		Shutdown:        Shutdown{Timeout: 30 * time.Second},
+		Limits: Limits{
+			Head: 64 * KiB, Headers: 128, URI: 16 * KiB, Body: Unlimited,
+			HeadTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, MinRate: 256,
+			Connections: 100_000, ConnectionsPerClient: 10_000, RequestsPerClient: 256, UnknownPerClient: 3000,
+		},
+		Log:      Log{Level: LevelInfo, Format: FormatAuto},
+		Shutdown: Shutdown{Timeout: 30 * time.Second},
 	}
 }
 

@@ -77,6 +77,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 			Name:    "admin",
 			Match:   config.Match{Host: "admin.example.com", Path: "/*", Methods: []string{"GET", "HEAD", "POST"}},
 			Access:  config.AccessSession,
+			MaxBody: config.MiB,
 			Require: config.Require{AAL: upstream.AAL2},
 		},
 		{Match: config.Match{Path: "/*"}, Access: config.AccessSession},
@@ -296,6 +297,9 @@ forward_auth: { path: /auth }
 whoami: { path: /whoami }
 trusted_proxies: [10.0.0.0/8, 2001:db8::/48, 192.0.2.7, "::1", unix]
 credentials: [bearer, cookie]
+limits:
+  { head: 4096, headers: 16, uri: 256B, body: 3GiB, head_timeout: 1s, body_timeout: 2s, min_rate: 0, connections: 7,
+    connections_per_client: 6, requests_per_client: 5, unknown_per_client: 0 }
 explain: true
 log: { level: error, format: text, access: true }
 shutdown: { delay: 5s, timeout: 1h }
@@ -352,9 +356,13 @@ func TestEveryKey(t *testing.T) {
 			{Unix: true},
 		},
 		Credentials: []upstream.Kind{upstream.Bearer, upstream.Cookie},
-		Explain:     true,
-		Log:         config.Log{Level: config.LevelError, Format: config.FormatText, Access: true},
-		Shutdown:    config.Shutdown{Delay: 5 * time.Second, Timeout: time.Hour},
+		Limits: config.Limits{
+			Head: 4 * config.KiB, Headers: 16, URI: 256, Body: 3 * config.GiB, HeadTimeout: time.Second, BodyTimeout: 2 * time.Second,
+			Connections: 7, ConnectionsPerClient: 6, RequestsPerClient: 5,
+		},
+		Explain:  true,
+		Log:      config.Log{Level: config.LevelError, Format: config.FormatText, Access: true},
+		Shutdown: config.Shutdown{Delay: 5 * time.Second, Timeout: time.Hour},
 	}
 	equal(t, parse(t, everyKratos), &want)
 

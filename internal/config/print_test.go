@@ -68,6 +68,18 @@ whoami:
   path: /sessions/whoami
 trusted_proxies: []
 credentials: [session_token, cookie, bearer]
+limits:
+  head: 64KiB
+  headers: 128
+  uri: 16KiB
+  body: unlimited
+  head_timeout: 10s
+  body_timeout: 30s
+  min_rate: 256B
+  connections: 100000
+  connections_per_client: 10000
+  requests_per_client: 256
+  unknown_per_client: 3000
 explain: false
 log:
   level: info

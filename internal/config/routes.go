@@ -74,6 +74,9 @@ func (l *loader) validateRoute(path string, r Route) {
 		}
 	}
 	l.validateRequire(path+".require", r.Require)
+	if _, set := l.set[path+".max_body"]; set {
+		between(l, path+".max_body", r.MaxBody, 1, Unlimited)
+	}
 	if r.Access == "" {
 		l.report(path+".access", "is missing: want public, optional, session or deny")
 	} else if r.Access != AccessSession && !r.Require.isZero() {

@@ -26,6 +26,7 @@ func (l *loader) validate(c *Config) {
 	l.validateToken(c)
 	l.validateFaces(c)
 	l.validateCredentials(c.Credentials)
+	l.validateLimits(&c.Limits)
 	between(l, "shutdown.delay", c.Shutdown.Delay, 0, 5*time.Minute)
 	between(l, "shutdown.timeout", c.Shutdown.Timeout, time.Millisecond, time.Hour)
 }
@@ -38,10 +39,27 @@ func (l *loader) check(path, fault string) {
 }
 
 // between reports a value that is out of bounds. The bounds are within what is allowed.
-func between[T int | time.Duration](l *loader, path string, v, least, most T) {
+func between[T int | Size | time.Duration](l *loader, path string, v, least, most T) {
 	if v < least || v > most {
 		l.report(path, "want %s to %s, got %s", text(least), text(most), text(v))
 	}
+}
+
+func (l *loader) validateLimits(c *Limits) {
+	between(l, "limits.head", c.Head, 4*KiB, MiB)
+	between(l, "limits.headers", c.Headers, 16, 1024)
+	between(l, "limits.uri", c.URI, 256, MiB)
+	if c.URI >= c.Head && !l.broken["limits"] {
+		l.report("limits.uri", "want less than limits.head (%s), which has to hold it, got %s", c.Head, c.URI)
+	}
+	between(l, "limits.body", c.Body, 1, Unlimited)
+	between(l, "limits.head_timeout", c.HeadTimeout, 100*time.Millisecond, 5*time.Minute)
+	between(l, "limits.body_timeout", c.BodyTimeout, 100*time.Millisecond, 10*time.Minute)
+	between(l, "limits.min_rate", c.MinRate, 0, MiB)
+	between(l, "limits.connections", c.Connections, 1, 1_000_000)
+	between(l, "limits.connections_per_client", c.ConnectionsPerClient, 0, 1_000_000)
+	between(l, "limits.requests_per_client", c.RequestsPerClient, 0, 1_000_000)
+	between(l, "limits.unknown_per_client", c.UnknownPerClient, 0, 1_000_000)
 }
 
 func (l *loader) validateUpstream(u Upstream) {

@@ -31,6 +31,8 @@ type Metrics struct {
 	bySource  [len(sources)]prometheus.Observer // the duration of decisions
 	byVerdict [len(policy.Verdicts)]prometheus.Observer
 
+	limited []prometheus.Counter // by limit
+
 	appAnswers  [len(codes)]prometheus.Counter
 	appDuration prometheus.Histogram
 

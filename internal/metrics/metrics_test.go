@@ -104,7 +104,7 @@ func TestNames(t *testing.T) {
 		"gatehouse_config_last_reload_success_timestamp_seconds",
 		"gatehouse_config_last_reload_successful",
 		"gatehouse_connections_open",
-		"gatehouse_decision_duration_seconds",
+		"gatehouse_decision_duration_seconds", "gatehouse_limited_total",
 		"gatehouse_request_duration_seconds",
 		"gatehouse_requests_in_flight",
 		"gatehouse_requests_total",
@@ -149,7 +149,7 @@ func TestFromTheStart(t *testing.T) {
 	}
 	var requests []string
 	for _, face := range []string{"forward_auth", "keys", "proxy", "whoami"} {
-		for _, verdict := range []string{"allowed", "denied", "malformed", "refused", "unauthenticated", "unavailable"} {
+		for _, verdict := range []string{"allowed", "denied", "limited", "malformed", "refused", "unauthenticated", "unavailable"} {
 			requests = append(requests, fmt.Sprintf(`{face=%q,rule="",verdict=%q} 0`, face, verdict))
 			if face != "whoami" && face != "keys" {
 				requests = append(requests, fmt.Sprintf(`{face=%q,rule="a",verdict=%q} 0`, face, verdict))
@@ -164,7 +164,7 @@ func TestFromTheStart(t *testing.T) {
 	f("gatehouse_requests_in_flight", `{face="forward_auth"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`, `{face="whoami"} 0`)
 	f("gatehouse_request_duration_seconds_count", `{face="forward_auth"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`, `{face="whoami"} 0`)
 	f("gatehouse_decision_duration_seconds_count",
-		`{outcome="allowed"} 0`, `{outcome="coalesced"} 0`, `{outcome="denied"} 0`, `{outcome="hit"} 0`, `{outcome="malformed"} 0`,
+		`{outcome="allowed"} 0`, `{outcome="coalesced"} 0`, `{outcome="denied"} 0`, `{outcome="hit"} 0`, `{outcome="limited"} 0`, `{outcome="malformed"} 0`,
 		`{outcome="miss"} 0`, `{outcome="refused"} 0`, `{outcome="stale"} 0`, `{outcome="unauthenticated"} 0`, `{outcome="unavailable"} 0`,
 		`{outcome="window_hit"} 0`)
 	f("gatehouse_app_requests_total",
@@ -345,6 +345,7 @@ func TestWatchCache(t *testing.T) {
 		Lookups:       sessioncache.Lookups{Hit: 1, WindowHit: 2, Stale: 3, Negative: 4, Miss: 5, Coalesced: 6, Revoked: 7, Error: 8},
 		Hot:           sessioncache.Table{Entries: 11, Capacity: 12, Evictions: 13},
 		Window:        sessioncache.Table{Entries: 21, Capacity: 22, Evictions: 23},
+		Joined:        sessioncache.Table{Entries: 25, Capacity: 26, Evictions: 27},
 		Negative:      sessioncache.Table{Entries: 31, Capacity: 32, Evictions: 33},
 		Revocations:   sessioncache.Table{Entries: 41, Capacity: 42, Evictions: 43},
 		HotRejections: 51,
@@ -356,9 +357,9 @@ func TestWatchCache(t *testing.T) {
 	}
 	f("gatehouse_session_lookups_total", `{outcome="coalesced"} 6`, `{outcome="error"} 8`, `{outcome="hit"} 1`, `{outcome="miss"} 5`,
 		`{outcome="negative"} 4`, `{outcome="revoked"} 7`, `{outcome="stale"} 3`, `{outcome="window_hit"} 2`)
-	f("gatehouse_session_cache_entries", `{table="hot"} 11`, `{table="negative"} 31`, `{table="revocations"} 41`, `{table="window"} 21`)
-	f("gatehouse_session_cache_capacity", `{table="hot"} 12`, `{table="negative"} 32`, `{table="revocations"} 42`, `{table="window"} 22`)
-	f("gatehouse_session_cache_evictions_total", `{table="hot"} 13`, `{table="negative"} 33`, `{table="revocations"} 43`, `{table="window"} 23`)
+	f("gatehouse_session_cache_entries", `{table="hot"} 11`, `{table="joined"} 25`, `{table="negative"} 31`, `{table="revocations"} 41`, `{table="window"} 21`)
+	f("gatehouse_session_cache_capacity", `{table="hot"} 12`, `{table="joined"} 26`, `{table="negative"} 32`, `{table="revocations"} 42`, `{table="window"} 22`)
+	f("gatehouse_session_cache_evictions_total", `{table="hot"} 13`, `{table="joined"} 27`, `{table="negative"} 33`, `{table="revocations"} 43`, `{table="window"} 23`)
 	f("gatehouse_session_cache_rejections_total", "51")
 	f("gatehouse_session_unbelieved_nos_total", "61")
 	f("gatehouse_connections_open", "7")
@@ -403,7 +404,7 @@ func TestHistograms(t *testing.T) {
 			}
 		}
 	}
-	if want := 4 + 11 + 1 + 1; seen != want { // faces, outcomes, stores, the application
+	if want := 4 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
 		t.Errorf("saw %d histograms, want %d", seen, want)
 	}
 }
@@ -421,4 +422,17 @@ func TestCertificates(t *testing.T) {
 	m.CertificateLoaded(":443", time.Unix(1_900_000_000, 0))
 	expect(t, "not after", samples(t, m, "gatehouse_tls_certificate_not_after_timestamp_seconds"),
 		`{listener=":443"} 1.9e+09`, `{listener="systemd:web"} 1.8e+09`)
+}
+
+func TestLimited(t *testing.T) {
+	m := newMetrics(t, sessioncache.Stats{})
+	var want []string
+	for i, l := range proxy.AllLimits() {
+		for range i {
+			m.Limited(l)
+		}
+		want = append(want, fmt.Sprintf(`{limit="%s"} %d`, l, i))
+	}
+	slices.Sort(want)
+	expect(t, "limited", samples(t, m, "gatehouse_limited_total"), want...)
 }

@@ -43,6 +43,15 @@ func (m *Metrics) bindRequests(create promauto.Factory) {
 		Help: "Requests sent to the application by the class of its answer; none is no answer.",
 	}, []string{"code"})
 
+	limited := create.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_limited_total",
+		Help: "Connections and requests that were refused or cut off because a client reached a limit, by its key in the configuration.",
+	}, []string{"limit"})
+
+	m.limited = make([]prometheus.Counter, len(proxy.AllLimits())+1) // none is the zero Limit
+	for _, l := range proxy.AllLimits() {
+		m.limited[l] = limited.WithLabelValues(l.String())
+	}
 	for _, f := range proxy.Faces {
 		m.inFlight[f] = inFlight.WithLabelValues(f.String())
 		m.duration[f] = duration.WithLabelValues(f.String())
@@ -118,6 +127,9 @@ func (m *Metrics) AppAnswered(status int, took time.Duration) {
 	m.appAnswers[class(status)].Inc()
 	m.appDuration.Observe(took.Seconds())
 }
+
+// Limited implements [proxy.Observer].
+func (m *Metrics) Limited(l proxy.Limit) { m.limited[l].Inc() }
 
 // class returns the place of a status in codes. What is not a status is taken for a failure, as RFC 9110 section 15 advises.
 func class(status int) int {

@@ -111,6 +111,7 @@ func (c cacheCollector) Collect(ch chan<- prometheus.Metric) {
 	counter(lookupsDesc, s.Lookups.Error, "error")
 	table("hot", s.Hot)
 	table("window", s.Window)
+	table("joined", s.Joined)
 	table("negative", s.Negative)
 	table("revocations", s.Revocations)
 	counter(rejectionsDesc, s.HotRejections)

@@ -13,10 +13,11 @@ const (
 	Refused                        // the session service has a session and refuses it: its own status and body
 	Unavailable                    // it cannot be known: 503
 	Malformed                      // the request has more than one reading, or none: 400
+	Limited                        // it, or its client, is more than a limit allows: a status for each limit
 )
 
 // Verdicts lists every Verdict, for those who keep a table by verdict.
-var Verdicts = [...]Verdict{Denied, Allowed, Unauthenticated, Refused, Unavailable, Malformed}
+var Verdicts = [...]Verdict{Denied, Allowed, Unauthenticated, Refused, Unavailable, Malformed, Limited}
 
 // String returns the verdict as logs and metrics spell it.
 func (v Verdict) String() string {
@@ -31,6 +32,8 @@ func (v Verdict) String() string {
 		return "unavailable"
 	case Malformed:
 		return "malformed"
+	case Limited:
+		return "limited"
 	default:
 		return "denied"
 	}
@@ -58,7 +61,16 @@ const (
 	MalformedTarget     Reason = "malformed_target"     // the path or host has more than one reading
 	MalformedForward    Reason = "malformed_forward"    // what a front proxy says of the request is missing, repeated or unreadable
 	MalformedHeaders    Reason = "malformed_headers"    // a header that must be unambiguous is not
+	HeadTooLarge        Reason = "head_too_large"       // the head of the request is larger than is read
 	TooManyHeaders      Reason = "too_many_headers"     // more header lines than are looked at
+	URITooLong          Reason = "uri_too_long"         // the request-target is longer than is looked at
+	BodyTooLarge        Reason = "body_too_large"       // the body is larger than the route takes
+	HeadTimeout         Reason = "head_timeout"         // the head of the request, or the first byte of its body, did not come in time
+	BodyTimeout         Reason = "body_timeout"         // nothing more of the body came
+	TooSlow             Reason = "too_slow"             // the body came too slowly
+	TooManyRequests     Reason = "too_many_requests"    // the client has as many requests at the application as it may
+	TooManyUnknown      Reason = "too_many_unknown"     // the client presented too many credentials that nobody knows
+	MalformedRequest    Reason = "malformed_request"    // it cannot be read as a request at all
 	ApplicationFailed   Reason = "application_failed"   // it may pass, but the application gave no usable answer
 	UntrustedPeer       Reason = "untrusted_peer"       // forward-auth was asked by a peer that is not trusted
 	UnsupportedMethod   Reason = "unsupported_method"   // CONNECT, TRACE, or a method nobody knows

@@ -45,17 +45,19 @@ type Rule struct {
 	Methods []string // empty for any
 	Access  Access
 	Require Requirement
+	MaxBody int64 // the longest body that a request may have, in bytes; 0 for any
 
 	Audience string // for whom signed tokens are
 }
 
 // A Route is a compiled Rule. It is immutable.
 type Route struct {
-	Name   string
-	Index  int // its place in the configuration, from 0
-	Access Access
-	AAL    upstream.AAL  // the least level that a session must have
-	MaxAge time.Duration // since the person last proved who they are; 0 for any
+	Name    string
+	Index   int // its place in the configuration, from 0
+	Access  Access
+	AAL     upstream.AAL  // the least level that a session must have
+	MaxAge  time.Duration // since the person last proved who they are; 0 for any
+	MaxBody int64         // in bytes; 0 for any
 
 	conditions []int // by their places in the policy
 	audience   int
@@ -100,7 +102,9 @@ func (p *Policy) compileRoutes(rules []Rule) error {
 		if !strings.HasPrefix(rule.Path, "/") {
 			return fmt.Errorf("compile route %q: path %q does not begin with /", name, rule.Path)
 		}
-		route := &Route{Name: name, Index: i, Access: rule.Access, AAL: rule.Require.AAL, MaxAge: rule.Require.MaxAge}
+		route := &Route{
+			Name: name, Index: i, Access: rule.Access, AAL: rule.Require.AAL, MaxAge: rule.Require.MaxAge, MaxBody: rule.MaxBody,
+		}
 		route.conditions = p.conditions.add(rule.Require)
 		if route.audience = slices.Index(p.audiences, rule.Audience); route.audience < 0 {
 			route.audience = len(p.audiences)

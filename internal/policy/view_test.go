@@ -216,7 +216,7 @@ func TestNames(t *testing.T) {
 	for _, v := range policy.Verdicts {
 		names = append(names, v.String())
 	}
-	if got := strings.Join(names, " "); got != "denied allowed unauthenticated refused unavailable malformed" {
+	if got := strings.Join(names, " "); got != "denied allowed unauthenticated refused unavailable malformed limited" {
 		t.Errorf("verdicts %q", got)
 	}
 	p := compile(t, nil, policy.Header{Name: "X-A", Path: "a"})

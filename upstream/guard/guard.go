@@ -4,8 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"sync/atomic"
+	"net/netip"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -28,6 +27,9 @@ type Config struct {
 	MaxInFlight int           // questions asked at once; 64
 	MaxWaiting  int           // questions that wait for their turn behind those; 4 * MaxInFlight, and none if negative
 
+	// UnknownPerClient is how many questions that end in a no one client may cause in a minute, and all at once; unlimited.
+	UnknownPerClient int
+
 	TripAfter uint32        // outages in a row that open the breaker; 10
 	OpenFor   time.Duration // how long nothing is asked then; 1 s
 	Probes    uint32        // questions that are let through after that, and must all be answered to close the breaker; 3
@@ -38,13 +40,15 @@ type Config struct {
 
 // A Guard is an [upstream.Store] that limits what is asked of another. It is safe for concurrent use.
 type Guard struct {
-	store      upstream.Store
-	timeout    time.Duration
-	slots      chan struct{} // holds one element for each question in flight
-	waiting    atomic.Int64
-	maxWaiting int64
-	breaker    *gobreaker.TwoStepCircuitBreaker[struct{}]
-	observe    func(Result, time.Duration)
+	store   upstream.Store
+	timeout time.Duration
+	shares  *shares
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	observe func(Result, time.Duration)
+
+	// Every question passes through all. Those about strangers pass through strangers first, which is narrower: however many there are,
+	// a part of the places is left for others, and no line of strangers stands before them.
+	strangers, all *turnstile
 }
 
 var _ upstream.Store = (*Guard)(nil)
@@ -52,13 +56,15 @@ var _ upstream.Store = (*Guard)(nil)
 // New returns a Guard in front of store.
 func New(store upstream.Store, cfg Config) *Guard {
 	inFlight := cmp.Or(cfg.MaxInFlight, 64)
+	waiting := max(0, cmp.Or(cfg.MaxWaiting, 4*inFlight))
 	tripAfter := cmp.Or(cfg.TripAfter, 10)
 	g := &Guard{
-		store:      store,
-		timeout:    cmp.Or(cfg.Timeout, time.Second),
-		slots:      make(chan struct{}, inFlight),
-		maxWaiting: int64(max(0, cmp.Or(cfg.MaxWaiting, 4*inFlight))),
-		observe:    cfg.Observe,
+		store:     store,
+		timeout:   cmp.Or(cfg.Timeout, time.Second),
+		shares:    newShares(cfg.UnknownPerClient),
+		observe:   cfg.Observe,
+		strangers: newTurnstile(inFlight-inFlight/4, waiting),
+		all:       newTurnstile(inFlight, waiting+inFlight), // strangers who are through may have to wait once more
 	}
 	if g.observe == nil {
 		g.observe = func(Result, time.Duration) {}
@@ -73,46 +79,83 @@ func New(store upstream.Store, cfg Config) *Guard {
 	return g
 }
 
-// Session asks the store within the limits. Besides the store's own errors it returns outages: [ErrBusy], [ErrBreakerOpen], and errors
-// that wrap [context.DeadlineExceeded].
-func (g *Guard) Session(ctx context.Context, c upstream.Credential) (upstream.Answer, error) {
-	var a upstream.Answer
-	err := g.Do(ctx, func(ctx context.Context) (err error) {
-		a, err = g.store.Session(ctx, c)
-		if err == nil && a.Session == nil {
-			err = errors.New("session store returned neither a session nor an error")
-		}
+// Session asks the store within the limits. Besides the store's own errors it returns [upstream.ErrLimited] and outages: [ErrBusy],
+// [ErrBreakerOpen], and errors that wrap [context.DeadlineExceeded].
+func (g *Guard) Session(ctx context.Context, c upstream.Credential) (a upstream.Answer, err error) {
+	err = g.Do(ctx, c.From, func(ctx context.Context) (err error) {
+		a, err = g.lookup(ctx, c)
 		return err
 	})
+	return a, err
+}
+
+// Known returns the Store to ask about credentials that stood for a session a moment ago. It is the Guard with two differences: a quarter
+// of the places is for these questions alone, and they are on no client's share. So those who present what nobody knows keep nobody
+// from being asked about again.
+func (g *Guard) Known() upstream.Store { return known{g} }
+
+type known struct{ guard *Guard }
+
+func (k known) Session(ctx context.Context, c upstream.Credential) (a upstream.Answer, err error) {
+	err = k.guard.limit(ctx, nil, func(ctx context.Context) (err error) {
+		a, err = k.guard.lookup(ctx, c)
+		return err
+	})
+	return a, err
+}
+
+// lookup asks the store.
+func (g *Guard) lookup(ctx context.Context, c upstream.Credential) (upstream.Answer, error) {
+	a, err := g.store.Session(ctx, c)
+	if err == nil && a.Session == nil {
+		err = errors.New("session store returned neither a session nor an error")
+	}
 	if err != nil {
 		return upstream.Answer{}, err
 	}
 	return a, nil
 }
 
-// Do asks the service something else within the same limits. The errors of question mean what those of an [upstream.Store] mean, and
-// question is called again if its error wraps [upstream.ErrNotSent]. It must return when its context is done.
-func (g *Guard) Do(ctx context.Context, question func(context.Context) error) error {
-	start := time.Now()
-	err := g.limit(ctx, question)
-	g.observe(resultOf(err), time.Since(start))
-	return err
+// Do asks the service something else within the same limits, on the share of the client from. The errors of question mean what those of
+// an [upstream.Store] mean, and question is called again if its error wraps [upstream.ErrNotSent]. It must return when its context is
+// done.
+func (g *Guard) Do(ctx context.Context, from netip.Addr, question func(context.Context) error) error {
+	return g.shares.ask(from, func() error { return g.limit(ctx, g.strangers, question) })
 }
 
 // InFlight returns how many questions are being asked now.
-func (g *Guard) InFlight() int { return len(g.slots) }
+func (g *Guard) InFlight() int { return len(g.all.slots) }
 
 // BreakerOpen reports whether all questions are refused now because the service has failed too often.
 func (g *Guard) BreakerOpen() bool { return g.breaker.State() == gobreaker.StateOpen }
 
-// limit asks once all limits allow it.
-func (g *Guard) limit(caller context.Context, question func(context.Context) error) error {
+// limit asks when it is the question's turn, and tells the observer.
+func (g *Guard) limit(caller context.Context, first *turnstile, question func(context.Context) error) error {
+	start := time.Now()
+	err := g.inTurn(caller, first, question)
+	g.observe(resultOf(err), time.Since(start))
+	return err
+}
+
+// inTurn asks when it is the question's turn: at first, unless that is nil, and then where all pass.
+func (g *Guard) inTurn(caller context.Context, first *turnstile, question func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(caller, g.timeout)
 	defer cancel()
-	if err := g.enter(ctx); err != nil {
+	if first != nil {
+		if err := first.enter(ctx); err != nil {
+			return err
+		}
+		defer first.leave()
+	}
+	if err := g.all.enter(ctx); err != nil {
 		return err
 	}
-	defer g.leave()
+	defer g.all.leave()
+	return g.protect(caller, ctx, question)
+}
+
+// protect asks unless the breaker is open. ctx is that of caller with the deadline.
+func (g *Guard) protect(caller, ctx context.Context, question func(context.Context) error) error {
 	done, err := g.breaker.Allow()
 	if err != nil {
 		return ErrBreakerOpen
@@ -135,24 +178,3 @@ func (g *Guard) limit(caller context.Context, question func(context.Context) err
 // unasked reports whether err is an answer that the service was not asked for, since the question could not be put. It says nothing of the
 // service.
 func unasked(err error) bool { return errors.Is(err, upstream.ErrNotSent) && upstream.Definite(err) }
-
-// enter waits for a free slot, and takes it.
-func (g *Guard) enter(ctx context.Context) error {
-	select {
-	case g.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	defer g.waiting.Add(-1)
-	if g.waiting.Add(1) > g.maxWaiting {
-		return ErrBusy
-	}
-	select {
-	case g.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for a turn to ask the session service: %w", ctx.Err())
-	}
-}
-
-func (g *Guard) leave() { <-g.slots }

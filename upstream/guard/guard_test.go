@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -142,8 +143,8 @@ func TestDefaults(t *testing.T) {
 			go func() { errs <- ask(t.Context(), g) }()
 		}
 		synctest.Wait()
-		if g.InFlight() != 64 || fake.Questions() != 64 || len(errs) != 400-64-4*64 {
-			t.Errorf("%d in flight, %d asked, %d refused, want 64, 64 and %d", g.InFlight(), fake.Questions(), len(errs), 400-64-4*64)
+		if g.InFlight() != 48 || fake.Questions() != 48 || len(errs) != 400-48-4*64 {
+			t.Errorf("%d in flight, %d asked, %d refused, want 48, 48 and %d", g.InFlight(), fake.Questions(), len(errs), 400-48-4*64)
 		}
 		for range cap(errs) {
 			err := <-errs
@@ -155,7 +156,7 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("the last question ended after %v, want 1s", took)
 		}
 		if !g.BreakerOpen() {
-			t.Error("the breaker is closed after 64 questions that came to nothing")
+			t.Error("the breaker is closed after 48 questions that came to nothing")
 		}
 	})
 }
@@ -350,7 +351,7 @@ func TestDo(t *testing.T) {
 			Timeout: time.Minute, MaxInFlight: 1, MaxWaiting: -1, TripAfter: 1,
 			Observe: func(r guard.Result, _ time.Duration) { results = append(results, r) },
 		})
-		err := g.Do(t.Context(), func(ctx context.Context) error {
+		err := g.Do(t.Context(), netip.Addr{}, func(ctx context.Context) error {
 			deadline, ok := ctx.Deadline()
 			if !ok || time.Until(deadline) != time.Minute || g.InFlight() != 1 {
 				t.Errorf("deadline %v, %d in flight, want a minute, and 1", deadline, g.InFlight())
@@ -363,7 +364,7 @@ func TestDo(t *testing.T) {
 		if err != nil {
 			t.Errorf("Do = %v", err)
 		}
-		if err := g.Do(t.Context(), func(context.Context) error { return upstreamtest.ErrDown }); !errors.Is(err, upstreamtest.ErrDown) {
+		if err := g.Do(t.Context(), netip.Addr{}, func(context.Context) error { return upstreamtest.ErrDown }); !errors.Is(err, upstreamtest.ErrDown) {
 			t.Errorf("Do = %v, want ErrDown", err)
 		}
 		if err := ask(t.Context(), g); !errors.Is(err, guard.ErrBreakerOpen) {

@@ -8,9 +8,6 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-// maxProof is the longest header value that carries a credential, in bytes. Kratos' tokens have 39 and its cookies about 430.
-const maxProof = 8 << 10
-
 // ErrUnfit is a definite no, since no service would know a session for what no request can carry.
 var ErrUnfit = fmt.Errorf("credential cannot stand in a header: %w: %w", upstream.ErrNotSent, upstream.ErrNoSession)
 
@@ -55,7 +52,7 @@ func isTokenValue(b []byte) bool {
 			return false
 		}
 	}
-	return 0 < len(b) && len(b) <= maxProof
+	return 0 < len(b) && len(b) <= upstream.MaxCredential
 }
 
 // cookieHeader writes values, which are separated by ';', as cookies of one name in their order. It reports false if they hold anything
@@ -71,8 +68,8 @@ func cookieHeader(name string, values []byte) (string, bool) {
 			empty = false
 		}
 	}
-	n := bytes.Count(values, []byte(";")) + 1
-	if empty || !IsToken(name) || len(values)+n*(len(name)+len("=; ")) > maxProof {
+	line := len(values) + (bytes.Count(values, []byte(";"))+1)*(len(name)+len("=; ")) // as long as the names make it
+	if empty || !IsToken(name) || len(values) > upstream.MaxCredential || line > 2*upstream.MaxCredential {
 		return "", false
 	}
 	return name + "=" + strings.ReplaceAll(string(values), ";", "; "+name+"="), true
