@@ -16,8 +16,11 @@ func bound(rc *fasthttp.RequestCtx) bool {
 	if rc.Response.StatusCode() != fasthttp.StatusUnauthorized {
 		return false
 	}
-	for _, line := range rc.Response.Header.PeekAll(fasthttp.HeaderWWWAuthenticate) {
-		for challenge := range bytes.SplitSeq(line, []byte(",")) {
+	for name, value := range rc.Response.Header.All() {
+		if !bytes.EqualFold(name, []byte(fasthttp.HeaderWWWAuthenticate)) {
+			continue
+		}
+		for challenge := range bytes.SplitSeq(value, []byte(",")) {
 			if bindsConnection(trimBlanks(challenge)) {
 				return true
 			}
