@@ -202,15 +202,43 @@ func listen(t *testing.T, dsn string) (*ledger, *lockedBuffer) {
 	return cache, &log
 }
 
+// A lockedBuffer is a log that can be waited for.
 type lockedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
+	mu      sync.Mutex
+	b       strings.Builder
+	written chan struct{} // closed by the next write; nil if nobody waits
 }
 
 func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.written != nil {
+		close(b.written)
+		b.written = nil
+	}
 	return b.b.Write(p)
+}
+
+// await returns when the log says text.
+func (b *lockedBuffer) await(t *testing.T, text string) {
+	t.Helper()
+	for timeout := time.After(time.Minute); ; {
+		b.mu.Lock()
+		said := strings.Contains(b.b.String(), text)
+		if b.written == nil {
+			b.written = make(chan struct{})
+		}
+		written := b.written
+		b.mu.Unlock()
+		if said {
+			return
+		}
+		select {
+		case <-written:
+		case <-timeout:
+			t.Fatalf("log does not say %q:\n%s", text, b)
+		}
+	}
 }
 
 func (b *lockedBuffer) String() string {
@@ -288,9 +316,7 @@ func TestDeafListenerSaysSo(t *testing.T) {
 	d := startDatabase(t)
 	cache, log := listen(t, d.dsn())
 	cache.want(t, "degraded") // no triggers
-	if !strings.Contains(log.String(), "run deploy/kratos/revocations.up.sql") {
-		t.Errorf("log does not say what to do:\n%s", log)
-	}
+	log.await(t, "run deploy/kratos/revocations.up.sql")
 	d.execFile("../../deploy/kratos/revocations.up.sql")
 	drain(t, cache, "all")
 	cache.want(t, "sure")
@@ -365,7 +391,7 @@ func TestAddressIsNotTold(t *testing.T) {
 	}
 	cache, log := listen(t, "postgres://u:hunter2@127.0.0.1:"+strconv.Itoa(freePort(t))+"/db?sslmode=disable")
 	cache.want(t, "degraded")
-	if strings.Contains(log.String(), "hunter2") || !strings.Contains(log.String(), "not heard") {
+	if log.await(t, "not heard"); strings.Contains(log.String(), "hunter2") {
 		t.Errorf("log:\n%s", log)
 	}
 }

@@ -24,9 +24,9 @@ var triggers = map[string][]string{
 
 // The listener's own times.
 const (
-	connectTimeout = 5 * time.Second
+	connectTimeout = 10 * time.Second
 	echoEvery      = 2 * time.Second // how often it makes sure that it hears
-	echoTimeout    = 2 * time.Second // how long a notification of its own may take to come back
+	echoTimeout    = 5 * time.Second // how long a notification of its own may take to come back
 	leastPause     = 100 * time.Millisecond
 	longestPause   = 5 * time.Second // between two attempts to connect
 )
