@@ -27,6 +27,7 @@ func TestAuthenticatedConnectionsAreNotShared(t *testing.T) {
 	f("NTLM", false, ok("hello"), "Authorization: NTLM TlRMTVNTUAABAAAA")
 	f("Negotiate", false, ok("hello"), "Authorization: negotiate YIIJvwYG")
 	f("NTLM, long body", false, ok(longBody), "Authorization: ntlm TlRMTVNTUAABAAAA")
+	f("NTLM after another", false, ok("hello"), "Authorization: Basic YTpi", "Authorization: NTLM TlRMTVNTUAABAAAA")
 	f("NTLM without a token", false, ok("hello"), "Authorization: NTLM")
 	f("NTLM challenge", false, challenge("WWW-Authenticate: NTLM TlRMTVNTUAACAAAA"))
 	f("Negotiate challenge among others", false, challenge(`WWW-Authenticate: Basic realm="a"`,

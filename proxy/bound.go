@@ -10,8 +10,10 @@ import (
 // Windows has it, take whoever was authenticated on a connection for the sender of everything that follows on it (RFC 4559 section 6),
 // although RFC 9110 section 11.7 forbids that. Such a connection must not serve anybody else.
 func bound(rc *fasthttp.RequestCtx) bool {
-	if bindsConnection(rc.Request.Header.Peek(fasthttp.HeaderAuthorization)) {
-		return true
+	for _, line := range rc.Request.Header.PeekAll(fasthttp.HeaderAuthorization) { // all of them reach the application
+		if bindsConnection(line) {
+			return true
+		}
 	}
 	if rc.Response.StatusCode() != fasthttp.StatusUnauthorized {
 		return false

@@ -8,7 +8,7 @@ import "bytes"
 // them.
 func forwardedTarget(l *lines, s *scratch) (t Target, bad string) {
 	method, ok := l.forwarded[forwardedMethod].once()
-	if !ok || !knownMethod(method) {
+	if !ok || !isToken(method) {
 		return Target{}, forwardedNames[forwardedMethod]
 	}
 	host, ok := l.forwarded[forwardedHost].once()
@@ -22,14 +22,14 @@ func forwardedTarget(l *lines, s *scratch) (t Target, bad string) {
 	if !ok {
 		return Target{}, forwardedNames[forwardedURI]
 	}
-	path, err := canonicalPath(raw, s.other[:0])
+	path, f, err := canonicalPath(raw, s.other[:0])
 	if err != nil {
 		return Target{}, forwardedNames[forwardedURI]
 	}
 	if proto := &l.forwarded[forwardedProto]; proto.count > 1 || proto.count == 1 && !knownScheme(proto.value) {
 		return Target{}, forwardedNames[forwardedProto]
 	}
-	return Target{Method: method, Host: host, Path: path, Raw: raw}, ""
+	return Target{Method: method, Host: host, Path: path, Raw: raw, forms: f}, ""
 }
 
 // knownScheme reports whether a proxy may name b as the scheme of a request. Traefik says ws and wss for WebSocket handshakes.

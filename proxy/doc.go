@@ -8,10 +8,11 @@
 //
 //   - Nobody passes whom the policy does not let pass. An outage is a 503, never a session and never a 401.
 //   - The path that is judged is the path that is served. What two servers could read differently, in path, host or framing, is refused
-//     and not repaired; everything else reaches the application byte for byte.
+//     and not repaired, unless every reading takes the same route; everything else reaches the application byte for byte, but for a prefix
+//     that a route strips.
 //   - The application sees no identity or forwarding header, in any spelling, that the gate did not write. The head of its request is
 //     built from nothing, line by line.
-//   - The session credential stays in the gateway. It reaches neither the application nor a log.
+//   - The session credential stays in the gateway. It reaches no log, and the application only where its route says so.
 //   - A body that is cut off is cut off on the other side, too. No request with side effects is sent twice. Bytes that an application
 //     sends unasked reach nobody, and a body that was not read is never taken for a request.
 //   - A request that is answered from memory allocates nothing.

@@ -44,6 +44,9 @@ var (
 
 // judgeForwarded decides on the request that a trusted peer describes.
 func (r *request) judgeForwarded() policy.Decision {
+	if r.ctx.IsConnect() || r.ctx.IsTrace() {
+		return malformed(policy.UnsupportedMethod)
+	}
 	if !r.conn.trusted {
 		if ok, missed := r.untrusted.allow(); ok {
 			r.cfg.Logger.Warn("forward-auth was asked by a peer that is not in trusted_proxies",
@@ -60,5 +63,14 @@ func (r *request) judgeForwarded() policy.Decision {
 		return malformed(policy.MalformedForward)
 	}
 	r.target = target
+	if !policy.KnownMethod(target.Method) {
+		return malformed(policy.UnsupportedMethod)
+	}
+	if isMove(target.Method) {
+		r.target.Destination, _ = single(&r.ctx.Request.Header, headerDestination)
+	}
+	if d, announced := r.preflight(); announced && d.Route.CORS.Pass { // any other preflight cannot be answered from here
+		return d
+	}
 	return r.decide()
 }

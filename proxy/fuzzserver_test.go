@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
 // fuzzed are the requests that FuzzServer begins with.
@@ -37,6 +39,10 @@ var fuzzed = []string{
 	"GET " + authPath + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(about("GET", "/x", alice), "\r\n") + "\r\n\r\n",
 	"GET " + authPath + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(about("GET", "/public/../x"), "\r\n") + "\r\n\r\n",
 	"GET " + authPath + " HTTP/1.0\r\n" + strings.Join(about("GET", "/public/x", "X-User-Id: root"), "\r\n") + "\r\n\r\n",
+	"GET /public/slash/a%2Fb HTTP/1.1\r\nHost: a\r\n\r\n", "GET /public/slash/secret%2fx HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /public/strip/a?b HTTP/1.1\r\nHost: a\r\n\r\n", "GET /public/strip/%73ecret;x/y HTTP/1.1\r\nHost: a\r\n\r\n",
+	"OPTIONS /pass/x HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: PUT\r\n" + alice + "\r\n\r\n",
+	"COPY /public/x HTTP/1.1\r\nHost: a\r\nDestination: http://a/public/y\r\n\r\n",
 }
 
 // Whatever a client sends, the application sees only requests that may pass, as net/http reads them, with the identity of whose
@@ -50,7 +56,14 @@ func FuzzServer(f *testing.F) {
 	app := &judgingApp{}
 	server := httptest.NewServer(app)
 	f.Cleanup(server.Close)
-	stranger, front := newGateway(f, server.Listener), newGateway(f, server.Listener, trusting)
+	rules := ruled(append([]policy.Rule{
+		{Name: "pass", Path: "/pass/*", Access: policy.SessionAccess, CORS: &policy.CORS{Pass: true}},
+		{Name: "slash secret", Path: "/public/slash/secret/*", Access: policy.SessionAccess, AllowEncodedSlashes: true},
+		{Name: "slash", Path: "/public/slash/*", Access: policy.PublicAccess, AllowEncodedSlashes: true},
+		{Name: "strip secret", Path: "/public/strip/secret/*", Access: policy.SessionAccess, StripPrefix: "/public/strip"},
+		{Name: "strip", Path: "/public/strip/*", Access: policy.PublicAccess, StripPrefix: "/public/strip", AllowEncodedSlashes: true},
+	}, someRules...)...)
+	stranger, front := newGateway(f, server.Listener, rules), newGateway(f, server.Listener, rules, trusting)
 	f.Fuzz(func(t *testing.T, sent []byte, trusted bool) {
 		g := stranger
 		if trusted {
@@ -100,7 +113,13 @@ func (a *judgingApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // an aborted request, which is none
 	}
 	s := sighting{request: r.Method + " " + r.RequestURI, identity: strings.Join(r.Header["X-User-Id"], ",")}
-	switch area, _, _ := strings.Cut(path.Clean(r.URL.Path)[1:], "/"); {
+	asked := path.Clean(r.Header.Get("X-Forwarded-Prefix") + r.URL.Path) // clients cannot say what was stripped
+	preflight := r.Method == http.MethodOptions && len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1
+	switch area, _, _ := strings.Cut(asked[1:], "/"); {
+	case strings.HasPrefix(asked+"/", "/public/slash/secret/"), strings.HasPrefix(asked+"/", "/public/strip/secret/"):
+		s.bad = s.identity != "identity-alice"
+	case area == "pass" && preflight:
+		s.bad = s.identity != ""
 	case area == "public":
 		s.bad = s.identity != ""
 	case area == "optional":

@@ -41,7 +41,13 @@ func (g *Gate) Policy() *policy.Policy { return g.policy.Load() }
 func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decision {
 	p := g.policy.Load()
 	route := p.Route(t.Host, t.Path, t.Method)
+	if !t.plain() && !t.agrees(p, route) {
+		return malformed(policy.MalformedTarget)
+	}
 	if route == nil {
+		if !p.KnowsHost(t.Host) {
+			return policy.Decision{Verdict: policy.Denied, Reason: policy.UnknownHost}
+		}
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.NoRoute}
 	}
 	d := policy.Decision{Route: route}
@@ -62,6 +68,26 @@ func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decisio
 		d.Reason = policy.RouteDenies
 	}
 	return d
+}
+
+// Preflight decides on a CORS preflight by the route of the request that it announces, which has another method. It reports false if that
+// route says nothing of pages of other origins: a preflight is then a request like any other. It asks about no credential, since
+// browsers send none.
+func (g *Gate) Preflight(t Target, announced, origin []byte) (policy.Decision, bool) {
+	p := g.policy.Load()
+	t.Method = announced
+	route := p.Route(t.Host, t.Path, announced)
+	if route == nil || route.CORS == nil || route.CORS.Pass && route.Access == policy.DenyAccess || !t.pathAgrees(p, route) {
+		return policy.Decision{}, false
+	}
+	d := policy.Decision{Route: route}
+	if !route.CORS.Pass && !route.CORS.Allows(origin) {
+		d.Reason = policy.PreflightRefused
+		return d, true
+	}
+	d.Verdict, d.Reason = policy.Allowed, policy.Preflight
+	judge(p, &d)
+	return d, true
 }
 
 // identify finds the session that c stands for, as it was no longer than within ago, and decides as if the route required nothing more

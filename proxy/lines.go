@@ -11,6 +11,7 @@ import (
 type lines struct {
 	connection, cookies  [][]byte // in order
 	token, authorization []byte   // the first of each
+	early                bool     // it may be a replay of one that was sent before (RFC 8470 section 5.1)
 	forwarded            [4]soleLine
 	chain                [][]byte // of X-Forwarded-For, in order
 	length               []byte   // of the body as it is announced, whatever is made of it; nil if it is not
@@ -27,6 +28,8 @@ const (
 
 // forwardedNames are their names.
 var forwardedNames = [...]string{"X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Proto"}
+
+const headerEarlyData = "Early-Data"
 
 // A soleLine is a line that should be there once: the value of the last one, and how many there are.
 type soleLine struct {
@@ -70,6 +73,10 @@ func (l *lines) scan(h *fasthttp.RequestHeader, tokenHeader string) error {
 				l.connection = append(l.connection, value)
 			} else if value, ok := fieldValue(line, fasthttp.HeaderContentLength); ok {
 				l.length = value
+			}
+		case 'e':
+			if _, ok := fieldValue(line, headerEarlyData); ok {
+				l.early = true // whatever it says: invalid values mean the same
 			}
 		case 't':
 			if _, ok := fieldValue(line, fasthttp.HeaderTransferEncoding); ok {
@@ -115,6 +122,7 @@ func (l *lines) ask(h *fasthttp.RequestHeader, tokenHeader string) {
 	}
 	l.authorization = h.Peek(fasthttp.HeaderAuthorization)
 	l.chain = append(l.chain, h.PeekAll(fasthttp.HeaderXForwardedFor)...)
+	l.early = len(h.PeekAll(headerEarlyData)) > 0
 	for i, name := range forwardedNames {
 		for _, value := range h.PeekAll(name) {
 			l.forwarded[i].value = value

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // maxFields is the greatest number of lines after a chunked response, and of header lines of a request if nothing else is said. fasthttp
@@ -107,7 +108,11 @@ type outbound struct {
 	signed      policy.Field   // the identity, signed; left out if it is empty
 	source      string         // of the identity; empty to leave it out
 	peer        netip.Addr
-	trusted     bool // whether the peer's forwarding headers are believed
+	port        uint16        // of ours; zero if there is none
+	skip        int           // how many segments of the path the application does not see
+	prefix      []byte        // those segments
+	keeps       upstream.Kind // the kind of credential that the application gets, of what the client presents
+	trusted     bool          // whether the peer's forwarding headers are believed
 	tls         bool
 	connection  [][]byte // the client's Connection lines
 }
@@ -117,24 +122,33 @@ type outbound struct {
 func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	dst = append(dst, o.target.Method...)
 	dst = append(dst, ' ')
-	dst = append(dst, o.target.Raw...)
+	dst = appendBelow(dst, o.target.Raw, o.skip)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, o.header.Host()...)
 	dst = append(dst, "\r\n"...)
+	kept := o.keeps == upstream.NoCredential // of several lines, the first is the one that counted
 	for name, value := range o.header.AllInOrder() {
 		if !isToken(name) {
 			return nil, errHeaders
 		}
 		switch {
-		case o.strip.has(name) || listedIn(o.connection, name):
+		case listedIn(o.connection, name):
+		case !kept && o.isCredential(name, value):
+			dst, kept = appendField(dst, name, value), true
+		case o.strip.has(name):
 		case string(name) == fasthttp.HeaderCookie:
 			dst = o.appendCookie(dst, value)
 		case string(name) == fasthttp.HeaderAuthorization && o.credentials.Bearer && hasBearer(value):
+		case o.skip > 0 && string(name) == headerDestination && isMove(o.target.Method):
+			dst = o.appendDestination(dst)
 		default:
 			dst = appendField(dst, name, value)
 		}
 	}
 	dst = o.appendForwarded(dst)
+	if len(o.prefix) > 0 {
+		dst = appendField(dst, []byte("X-Forwarded-Prefix"), o.prefix)
+	}
 	for _, f := range o.fields {
 		if len(f.Value) > 0 {
 			dst = appendField(dst, f.Name, f.Value)
@@ -150,9 +164,31 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// appendCookie appends a Cookie line without the session cookie: the application needs the identity, not the key to it.
+// isCredential reports whether a line is the session token or bearer token that the application gets.
+func (o *outbound) isCredential(name, value []byte) bool {
+	switch o.keeps {
+	case upstream.SessionToken:
+		return string(name) == o.credentials.TokenHeader
+	case upstream.Bearer:
+		return string(name) == fasthttp.HeaderAuthorization && hasBearer(value)
+	default:
+		return false
+	}
+}
+
+// appendDestination appends where COPY and MOVE write to, in the paths that the application knows.
+func (o *outbound) appendDestination(dst []byte) []byte {
+	to, ok := o.target.destination()
+	if !ok {
+		return dst // it was judged, and would not have passed
+	}
+	dst = append(dst, headerDestination+": "...)
+	return append(appendBelow(dst, to.Raw, o.skip), "\r\n"...)
+}
+
+// appendCookie appends a Cookie line without the session cookie, unless it is kept: the application needs the identity, not the key to it.
 func (o *outbound) appendCookie(dst, line []byte) []byte {
-	if o.credentials.Cookie == "" {
+	if o.credentials.Cookie == "" || o.keeps == upstream.Cookie {
 		return appendField(dst, []byte(fasthttp.HeaderCookie), line)
 	}
 	before := len(dst)
@@ -162,57 +198,6 @@ func (o *outbound) appendCookie(dst, line []byte) []byte {
 		return dst[:before]
 	}
 	return append(dst, "\r\n"...)
-}
-
-// appendForwarded appends what the gateway says of the client. What a trusted peer says is passed on if it can be read.
-func (o *outbound) appendForwarded(dst []byte) []byte {
-	host, proto := o.header.Host(), []byte("http")
-	if o.tls {
-		proto = []byte("https")
-	}
-	line := len(dst)
-	dst = append(dst, "X-Forwarded-For: "...)
-	start := len(dst)
-	if o.trusted {
-		dst = appendChain(dst, o.header.PeekAll(fasthttp.HeaderXForwardedFor))
-		if v, ok := single(o.header, fasthttp.HeaderXForwardedProto); ok && (string(v) == "http" || string(v) == "https") {
-			proto = v
-		}
-		if v, ok := single(o.header, fasthttp.HeaderXForwardedHost); ok {
-			if _, ok := canonicalHost(v, nil); ok {
-				host = v
-			}
-		}
-	}
-	if o.peer.IsValid() {
-		if len(dst) > start {
-			dst = append(dst, ", "...)
-		}
-		dst = o.peer.AppendTo(dst)
-	}
-	if len(dst) > start {
-		dst = append(dst, "\r\n"...)
-	} else {
-		dst = dst[:line]
-	}
-	dst = appendField(dst, []byte(fasthttp.HeaderXForwardedHost), host)
-	return appendField(dst, []byte(fasthttp.HeaderXForwardedProto), proto)
-}
-
-// appendChain appends the addresses of all X-Forwarded-For lines, of which some proxies add one of their own. It appends nothing unless
-// all of them are addresses.
-func appendChain(dst []byte, lines [][]byte) []byte {
-	start := len(dst)
-	for _, line := range lines {
-		if !validChain(line) {
-			return dst[:start]
-		}
-		if len(dst) > start {
-			dst = append(dst, ", "...)
-		}
-		dst = append(dst, line...)
-	}
-	return dst
 }
 
 // single returns the value of a header line that is there exactly once and is not empty.
@@ -247,21 +232,6 @@ func listedIn(lines [][]byte, name []byte) bool {
 			if token = trimBlanks(token); len(token) == len(name) && strings.EqualFold(string(token), string(name)) {
 				return true
 			}
-		}
-	}
-	return false
-}
-
-// validChain reports whether v is a list of addresses, as X-Forwarded-For should be.
-func validChain(v []byte) bool {
-	for more := len(v) > 0; more; {
-		var item []byte
-		item, v, more = bytes.Cut(v, []byte(","))
-		if _, err := netip.ParseAddr(string(trimBlanks(item))); err != nil {
-			return false
-		}
-		if !more {
-			return true
 		}
 	}
 	return false

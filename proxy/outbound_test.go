@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-// headOf returns the head that the application gets for a request.
+// headOf returns the head that the application gets for a request, as if the gateway listened on port 8080.
 func headOf(t *testing.T, g *gateway, app *scriptedApp, request string) string {
 	t.Helper()
 	before := len(app.heads())
@@ -26,15 +26,17 @@ func headOf(t *testing.T, g *gateway, app *scriptedApp, request string) string {
 	if len(heads) != before+1 {
 		t.Fatalf("%d requests reached the application for %q", len(heads)-before, request)
 	}
-	return heads[len(heads)-1]
+	_, port, _ := net.SplitHostPort(g.addr)
+	return strings.Replace(heads[len(heads)-1], "X-Forwarded-Port: "+port+"\r\n", "X-Forwarded-Port: 8080\r\n", 1)
 }
 
 // oneConn makes a gateway use one connection to the application, so that what it received is in order.
 func oneConn(s *setup) { s.App.MaxConns = 1 }
 
 const (
-	ofPublic = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\n"
-	ofAlice  = ofPublic + "X-User-Id: identity-alice\r\nX-User-Email: alice@example.com\r\n"
+	ofPublic = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n" +
+		"Forwarded: for=127.0.0.1;host=\"app.example.com\";proto=http\r\n"
+	ofAlice = ofPublic + "X-User-Id: identity-alice\r\nX-User-Email: alice@example.com\r\n"
 )
 
 // The head of the request to the application has what the client sent, in order and byte for byte, without what belongs to its
@@ -65,7 +67,7 @@ func TestHeadForTheApplication(t *testing.T) {
 			"Content-Type: t\r\nAccept-Encoding: br\r\n"+ofAlice))
 	f(plain("/x", "X-Latin: caf\xe9", "X-Tab: a\tb", alice), get("/x", "X-Latin: caf\xe9\r\nX-Tab: a\tb\r\n"+ofAlice))
 	f("GET /x HTTP/1.0\r\nHost: App.Example.COM.:80\r\n"+alice+"\r\n\r\n",
-		"GET /x HTTP/1.1\r\nHost: App.Example.COM.:80\r\n"+strings.Replace(ofAlice, "app.example.com", "App.Example.COM.:80", 1))
+		"GET /x HTTP/1.1\r\nHost: App.Example.COM.:80\r\n"+strings.Replace(ofAlice, "app.example.com", "App.Example.COM.:80", -1))
 	for _, method := range []string{"HEAD", "DELETE", "OPTIONS"} {
 		f(request(method, "/x", "", alice), method+" /x HTTP/1.1\r\nHost: app.example.com\r\n"+ofAlice)
 	}
@@ -160,18 +162,35 @@ func TestForwardingHeaders(t *testing.T) {
 			t.Errorf("%q: %q", lines, got)
 		}
 	}
-	said := func(chain, host, proto string) string {
-		return fmt.Sprintf("X-Forwarded-For: %s\r\nX-Forwarded-Host: %s\r\nX-Forwarded-Proto: %s\r\n", chain, host, proto)
+	said := func(chain, host, proto, port, first string, more ...string) string {
+		if port != "" {
+			port = "X-Forwarded-Port: " + port + "\r\n"
+		}
+		return fmt.Sprintf("X-Forwarded-For: %s\r\nX-Forwarded-Host: %s\r\nX-Forwarded-Proto: %s\r\n%sForwarded: for=%s;host=%q;proto=%s%s\r\n",
+			chain, host, proto, port, first, host, proto, strings.Join(more, ""))
 	}
+	const appHost, last = "app.example.com", ", for=127.0.0.1"
 	f(ofPublic)
-	f(said("192.0.2.1, 127.0.0.1", "www.example.com:8443", "https"), "X-Forwarded-For: 192.0.2.1",
+	f(said("192.0.2.1, 127.0.0.1", "www.example.com:8443", "https", "", "192.0.2.1", last), "X-Forwarded-For: 192.0.2.1",
 		"X-Forwarded-Host: www.example.com:8443", "X-Forwarded-Proto: https")
-	f(said("192.0.2.1, 2001:db8::1,192.0.2.2, 127.0.0.1", "app.example.com", "http"), "X-Forwarded-For: 192.0.2.1, 2001:db8::1,192.0.2.2")
+	f(said("192.0.2.1, 2001:db8::1,192.0.2.2, 127.0.0.1", appHost, "http", "8080", "192.0.2.1", `, for="[2001:db8::1]", for=192.0.2.2`, last),
+		"X-Forwarded-For: 192.0.2.1, 2001:db8::1,192.0.2.2")
 	// HAProxy and others add a line of their own after the client's.
-	f(said("203.0.113.9, 192.0.2.1, 127.0.0.1", "app.example.com", "http"), "X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1")
+	f(said("203.0.113.9, 192.0.2.1, 127.0.0.1", appHost, "http", "8080", "203.0.113.9", ", for=192.0.2.1", last),
+		"X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1")
+	// Whoever says how the client came by says by which port, or that is not known.
+	f(said("127.0.0.1", appHost, "https", "443", "127.0.0.1"), "X-Forwarded-Proto: https", "X-Forwarded-Port: 443")
+	f(said("127.0.0.1", appHost, "http", "65535", "127.0.0.1"), "X-Forwarded-Port: 65535")
+	f(said("127.0.0.1", appHost, "https", "", "127.0.0.1"), "X-Forwarded-Proto: https")
+	f(said("127.0.0.1", "a", "http", "", "127.0.0.1"), "X-Forwarded-Host: a")
+	for _, odd := range []string{"", "0", "65536", "-1", "+1", "443, 80", "https", "4 4", "0x50", "1_0"} {
+		f(ofPublic, "X-Forwarded-Port: "+odd)
+		f(said("127.0.0.1", appHost, "https", "", "127.0.0.1"), "X-Forwarded-Proto: https", "X-Forwarded-Port: "+odd)
+	}
+	f(ofPublic, "X-Forwarded-Port: 1", "X-Forwarded-Port: 1")
 	for _, odd := range []string{
 		"", "a", "unknown", "192.0.2.1, a", "192.0.2.1,", ",192.0.2.1", "192.0.2.1:80", "192.0.2.256",
-		"192.0.2.1 192.0.2.2", "192.0.2.1;x",
+		"192.0.2.1 192.0.2.2", "192.0.2.1;x", `fe80::1%";proto=https`, "fe80::1%eth0",
 	} {
 		f(ofPublic, "X-Forwarded-For: "+odd)
 		f(ofPublic, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: "+odd)
@@ -184,7 +203,7 @@ func TestForwardingHeaders(t *testing.T) {
 		f(ofPublic, "X-Forwarded-Proto: "+odd)
 	}
 	f(ofPublic, "X-Forwarded-Proto: https", "X-Forwarded-Proto: http")
-	f(ofPublic, "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /a", "Forwarded: for=1.2.3.4", "X-Real-Ip: 1.2.3.4",
+	f(ofPublic, "X-Forwarded-Prefix: /a", "Forwarded: for=1.2.3.4", "X-Real-Ip: 1.2.3.4",
 		"X_Forwarded_Proto: https")
 
 	// A unix socket has no address to add.
@@ -193,9 +212,9 @@ func TestForwardingHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, trusted := range []bool{true, false} {
-		want := "X-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\n"
+		want := "X-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\nForwarded: host=\"app.example.com\";proto=http\r\n"
 		if trusted {
-			want = said("192.0.2.1", "app.example.com", "https")
+			want = said("192.0.2.1", appHost, "https", "", "192.0.2.1")
 		}
 		if !trusted {
 			if ln, err = net.Listen("unix", filepath.Join(t.TempDir(), "s")); err != nil {

@@ -40,14 +40,13 @@ func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision,
 		return 0, policy.Decision{}, errURL
 	}
 	method := []byte(q.Method)
-	path, err := canonicalPath([]byte(raw), nil)
+	path, f, face := s.readPath([]byte(raw), nil)
 	switch {
-	case !knownMethod(method):
+	case !policy.KnownMethod(method):
 		return ProxyFace, malformed(policy.UnsupportedMethod), nil
-	case err != nil:
+	case len(path) == 0:
 		return ProxyFace, malformed(policy.MalformedTarget), nil
-	}
-	if face := s.face(path); face != ProxyFace {
+	case face != ProxyFace:
 		return face, policy.Decision{}, nil
 	}
 	var l lines
@@ -59,6 +58,6 @@ func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision,
 	case upstream.Bearer:
 		l.authorization = append([]byte("Bearer "), q.Credential.Value...)
 	}
-	target := Target{Method: method, Host: host, Path: path, Raw: []byte(raw)}
+	target := Target{Method: method, Host: host, Path: path, Raw: []byte(raw), forms: f, Destination: []byte(raw)} // as if it stayed there
 	return ProxyFace, s.cfg.Gate.Decide(ctx, target, s.cfg.Credentials.find(&l, nil)), nil
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -42,8 +44,13 @@ func status(d *policy.Decision) int {
 	case policy.Unauthenticated:
 		return fasthttp.StatusUnauthorized
 	case policy.Denied, policy.Refused:
-		if d.Reason == policy.NoApplication {
+		switch d.Reason {
+		case policy.NoApplication:
 			return fasthttp.StatusNotFound
+		case policy.UnknownHost:
+			return fasthttp.StatusMisdirectedRequest
+		case policy.TooEarly:
+			return http.StatusTooEarly
 		}
 		return fasthttp.StatusForbidden
 	case policy.Unavailable:
@@ -69,6 +76,7 @@ func (r *request) answer(status int) {
 	if status == fasthttp.StatusMethodNotAllowed {
 		r.ctx.Response.Header.Set(fasthttp.HeaderAllow, allowedMethods[r.face])
 	}
+	r.share()
 	r.explain()
 }
 
@@ -82,6 +90,8 @@ func writeProblem(ctx *fasthttp.RequestCtx, status int) {
 		h.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="gatehouse"`) // RFC 9110 section 15.5.2 wants a challenge
 	case fasthttp.StatusServiceUnavailable, fasthttp.StatusTooManyRequests:
 		h.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	case http.StatusTooEarly:
+		h.SetStatusMessage([]byte(http.StatusText(status))) // which fasthttp does not know
 	}
 	h.SetContentType(problemJSON)
 	ctx.SetBody(problems[status])
@@ -99,8 +109,8 @@ func plainRefusal(status int) []byte {
 
 // allowedMethods are the methods that each face answers.
 var allowedMethods = [...]string{
-	ProxyFace:       "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-	ForwardAuthFace: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+	ProxyFace:       strings.Join(policy.Methods(), ", "),
+	ForwardAuthFace: strings.Join(policy.Methods(), ", "),
 	WhoamiFace:      "GET, HEAD",
 	KeysFace:        "GET, HEAD",
 }
@@ -113,6 +123,7 @@ func (r *request) passOn(refusal *upstream.Refusal) {
 	if refusal.ErrorID != "" {
 		h.Set("Ory-Error-Id", refusal.ErrorID)
 	}
+	r.share()
 	r.explain()
 	h.SetContentType(refusal.ContentType)
 	r.ctx.SetBody(refusal.Body)
@@ -159,6 +170,8 @@ var problems = func() map[int][]byte {
 		fasthttp.StatusRequestTimeout:              "The request came too slowly.",
 		fasthttp.StatusRequestEntityTooLarge:       "The body is larger than is taken here.",
 		fasthttp.StatusRequestURITooLong:           "The address is longer than is looked at.",
+		fasthttp.StatusMisdirectedRequest:          "This host is not served here.",
+		http.StatusTooEarly:                        "The request could be a replay. Send it again once the connection is established.",
 		fasthttp.StatusTooManyRequests:             "Too many from one client. Try again later.",
 		fasthttp.StatusRequestHeaderFieldsTooLarge: "The head of the request is larger than is looked at.",
 		fasthttp.StatusInternalServerError:         "The gateway failed. Nothing was let through.",
@@ -168,7 +181,7 @@ var problems = func() map[int][]byte {
 		fasthttp.StatusHTTPVersionNotSupported:     "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
 	} {
 		m[status] = fmt.Appendf(nil, `{"type":"about:blank","title":%s,"status":%d,"detail":%s}`+"\n",
-			strconv.Quote(fasthttp.StatusMessage(status)), status, strconv.Quote(detail))
+			strconv.Quote(http.StatusText(status)), status, strconv.Quote(detail))
 	}
 	return m
 }()

@@ -71,7 +71,7 @@ func TestRefusals(t *testing.T) {
 		f(503, policy.IdentityUnusable, get("/"+marked, "X-Session-Token: big"+marked))
 		f(400, policy.MalformedTarget, get("/a/../"+marked))
 		f(400, policy.MalformedTarget, get("//"+marked))
-		f(400, policy.MalformedTarget, "GET http://"+marked+"/ HTTP/1.1\r\nHost: "+marked+"\r\n\r\n")
+		f(400, policy.MalformedTarget, "GET http://"+marked+"/ HTTP/1.1\r\nHost: app.example.com\r\n\r\n")
 		f(400, policy.MalformedTarget, "OPTIONS * HTTP/1.1\r\nHost: "+marked+"\r\n\r\n")
 		f(400, policy.MalformedHeaders, get("/public/x", marked+" "+marked+": 1"))
 		f(405, policy.UnsupportedMethod, request("TRACE", "/public/"+marked, "", alice))

@@ -27,7 +27,8 @@ type request struct {
 	decided time.Duration // what the gateway itself took
 	last    bool          // the connection ends with the response
 
-	path       []byte // canonical; empty if there is no such thing
+	raw, path  []byte // of the request line: path and query, and the canonical path; empty if there is no such thing
+	forms      forms
 	target     Target
 	credential Presented
 	decision   policy.Decision
@@ -48,10 +49,8 @@ var requests = sync.Pool{New: func() any { return &request{scratch: new(scratch)
 func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request {
 	r := requests.Get().(*request)
 	r.Server, r.ctx, r.conn, r.began = s, ctx, s.connOf(ctx), began
-	if path, err := canonicalPath(ctx.Request.Header.RequestURI(), r.scratch.path[:0]); err == nil {
-		r.path = path
-	}
-	r.face = s.face(r.path)
+	r.raw = requestTarget(&ctx.Request.Header)
+	r.path, r.forms, r.face = s.readPath(r.raw, r.scratch.path[:0])
 	r.conn.unread.Store(hasRequestBody(&ctx.Request.Header))
 	r.lines.connection, r.lines.cookies, r.lines.chain = r.scratch.lines[0][:0], r.scratch.lines[1][:0], r.scratch.lines[2][:0]
 	r.headErr = r.lines.read(&ctx.Request.Header, s.cfg.Credentials.TokenHeader)
@@ -89,22 +88,11 @@ func (r *request) finish(failure any) {
 	requests.Put(r)
 }
 
-// knownMethod reports whether a method is one of those that are served. Everything else is refused, so that a rule by method cannot be
-// walked around, and since TRACE would show the client what the application is told.
-func knownMethod(m []byte) bool {
-	switch string(m) {
-	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
-		return true
-	default:
-		return false
-	}
-}
-
 // judge decides on the request by its own request line. A head that cannot be passed on matters only if the request may pass.
 func (r *request) judge() policy.Decision {
 	h := &r.ctx.Request.Header
 	switch {
-	case !knownMethod(h.Method()):
+	case !policy.KnownMethod(h.Method()):
 		return malformed(policy.UnsupportedMethod)
 	case len(r.path) == 0:
 		return malformed(policy.MalformedTarget)
@@ -113,8 +101,11 @@ func (r *request) judge() policy.Decision {
 	if !ok {
 		return malformed(policy.MalformedTarget)
 	}
-	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: h.RequestURI()}
-	d := r.decide()
+	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: destinationOf(h)}
+	d, announced := r.preflight()
+	if !announced {
+		d = r.decide()
+	}
 	switch {
 	case d.Verdict != policy.Allowed:
 	case r.tooLong(d.Route.MaxBody):
@@ -136,6 +127,9 @@ func (r *request) tooLong(most int64) bool {
 
 // decide decides on r.target.
 func (r *request) decide() policy.Decision {
+	if r.lines.early && !policy.SafeMethod(r.target.Method) {
+		return policy.Decision{Verdict: policy.Denied, Reason: policy.TooEarly}
+	}
 	r.present()
 	return r.cfg.Gate.Decide(r.base, r.target, r.credential)
 }
@@ -160,6 +154,10 @@ func (r *request) proxy() {
 	}
 	if r.decision.Verdict != policy.Allowed {
 		r.refuse(r.decision)
+		return
+	}
+	if r.decision.Reason == policy.Preflight && !r.decision.Route.CORS.Pass {
+		r.answerPreflight()
 		return
 	}
 	if r.cfg.App == nil {
@@ -188,7 +186,11 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 	out := outbound{
 		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
 		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token},
-		peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
+		peer: r.conn.peer, port: r.conn.port, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
+		skip: d.Route.StripSegments, prefix: d.Route.Prefix,
+	}
+	if d.Route.ForwardCredential {
+		out.keeps = r.credential.Kind // none if nobody has looked, as for a preflight
 	}
 	if r.cfg.Explain && d.Session != nil {
 		out.source = d.Source.String()
@@ -206,6 +208,7 @@ func (r *request) forward(head []byte) {
 	err := r.cfg.App.exchange(r.base, r.ctx, r.conn, head, r.decision.Route.MaxBody)
 	if err == nil {
 		r.cfg.Observer.AppAnswered(r.ctx.Response.StatusCode(), time.Since(began))
+		r.share()
 		r.renew(r.decision.Renewed)
 		return
 	}
@@ -278,7 +281,7 @@ func (r *request) renew(lines []string) {
 func (r *request) log(total time.Duration) {
 	if r.target.Raw == nil { // it was refused before it had a target: say what there was
 		h := &r.ctx.Request.Header
-		path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
+		path, _, _ := bytes.Cut(r.raw, []byte("?"))
 		r.target = Target{Method: h.Method(), Host: h.Host(), Path: path}
 	}
 	attrs := []slog.Attr{

@@ -241,8 +241,23 @@ func knownVersion(protocol []byte) bool {
 	return string(protocol) == "HTTP/1.1" || string(protocol) == "HTTP/1.0"
 }
 
-// face returns the face that a path belongs to. It is given in its canonical form, so that no spelling of one of Gatehouse's own paths
-// reaches the application.
+// readPath returns the canonical path of a request-target, and the face that it belongs to. The path is empty if there is none. No spelling
+// of one of Gatehouse's own paths reaches the application, not even one that only some servers would read as such.
+func (s *Server) readPath(raw, buf []byte) (path []byte, f forms, face Face) {
+	path, f, err := canonicalPath(raw, buf)
+	if err != nil {
+		return nil, 0, ProxyFace
+	}
+	if f&encodedSlash != 0 {
+		encoded, _, _ := bytes.Cut(raw, []byte("?"))
+		if other, _, err := decodePath(encoded, nil, encodedSlash); err != nil || s.face(other) != ProxyFace {
+			return nil, 0, ProxyFace
+		}
+	}
+	return path, f, s.face(path)
+}
+
+// face returns the face that a canonical path belongs to.
 func (s *Server) face(path []byte) Face {
 	switch {
 	case len(path) == 0:
@@ -282,8 +297,9 @@ func (s *Server) headReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 // about without its body; a body that is too long is not begun; and who presents no credential where one is needed is not listened to for
 // longer than that.
 func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
-	path, err := canonicalPath(h.RequestURI(), nil)
-	if err != nil || s.face(path) != ProxyFace || !knownMethod(h.Method()) {
+	raw := requestTarget(h)
+	path, f, face := s.readPath(raw, nil)
+	if len(path) == 0 || face != ProxyFace || !policy.KnownMethod(h.Method()) {
 		return false
 	}
 	host, ok := canonicalHost(h.Host(), nil)
@@ -297,7 +313,8 @@ func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
 	if c := s.cfg.Credentials.Find(h, nil); c.Kind != upstream.NoCredential {
 		return true // whose it is remains to be seen
 	}
-	return s.cfg.Gate.Decide(s.base, Target{Method: h.Method(), Host: host, Path: path}, Presented{}).Verdict == policy.Allowed
+	t := Target{Method: h.Method(), Host: host, Path: path, Raw: raw, forms: f, Destination: destinationOf(h)}
+	return s.cfg.Gate.Decide(s.base, t, Presented{}).Verdict == policy.Allowed
 }
 
 // refuseBroken answers what could not be read as a request. The connection is closed after it.

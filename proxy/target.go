@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"net/netip"
-	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
 // A Target is what a request asks for: the one reading of method, host and path by which it is judged. Its bytes are borrowed from the
@@ -12,173 +14,125 @@ import (
 type Target struct {
 	Method []byte
 	Host   []byte // lower case, without port and trailing dot
-	Path   []byte // canonical: decoded, without parameters and query
-	Raw    []byte // the request-target as it came, which is what the application gets
+	Path   []byte // canonical: decoded, except that an encoded slash is %2F, and without parameters and query
+	Raw    []byte // path and query as they came, which is what the application gets
+	forms  forms  // in which ways the path has other readings
+
+	// Destination is where COPY and MOVE write to (RFC 4918 section 10.3), as the one header line of that name says; nil for other methods
+	// and if there is no such line.
+	Destination []byte
 }
 
-// errTarget says that a request-target has more than one reading, or none. What exactly is wrong is not told to whoever sent it.
-var errTarget = errors.New("request-target has more than one reading")
+// plain reports whether there is nothing about t but the one path, which has one reading.
+func (t *Target) plain() bool { return t.forms == 0 && !isMove(t.Method) }
 
-// byteClass sorts the bytes of a path: most stand for themselves, and the rest decide what has to be looked at.
-type byteClass uint8
-
-const (
-	plain   byteClass = iota
-	slash             // ends a segment
-	dot               // may make a dot segment
-	percent           // begins an encoded byte
-	param             // ';' begins the parameters of a segment
-	query             // '?' ends the path
-	refused           // has no place in a path
-)
-
-var pathBytes = func() (t [256]byteClass) {
-	for b := range t {
-		if b <= 0x20 || b >= 0x7f {
-			t[b] = refused
-		}
+// agrees reports whether all that t names takes the route, however a server may read it: otherwise one thing would be judged and another
+// served.
+func (t *Target) agrees(p *policy.Policy, route *policy.Route) bool {
+	if !t.pathAgrees(p, route) {
+		return false
 	}
-	t['\\'], t['#'] = refused, refused
-	t['/'], t['.'], t['%'], t[';'], t['?'] = slash, dot, percent, param, query
-	return t
-}()
-
-// canonicalPath returns the one path that a request-target stands for, decoded and without parameters, so that the path that is judged
-// is the path that is served. What different servers read differently is refused and not repaired: dot segments in every encoding,
-// empty segments, backslashes, an encoded slash, backslash, semicolon or percent sign, control bytes, bytes that are not UTF-8, fragments. See
-// RFC 3986 section 3.3 and, for what happens otherwise, CVE-2026-33494, CVE-2019-9901 and CVE-2026-42272.
-//
-// The result is a part of target when nothing had to be decoded, and else is appended to buf, which may be nil.
-func canonicalPath(target, buf []byte) ([]byte, error) {
-	if len(target) == 0 || target[0] != '/' {
-		return nil, errTarget
+	if !isMove(t.Method) {
+		return true
 	}
-	path, rest := target, []byte(nil)
-	simple := true
-scan:
-	for i, b := range target {
-		switch pathBytes[b] {
-		case plain:
-		case slash:
-			if i > 0 && target[i-1] == '/' {
-				return nil, errTarget
-			}
-		case dot:
-			if target[i-1] == '/' && !namesOn(target[i+1:]) { // only here can a dot segment begin
-				simple = false
-			}
-		case percent, param:
-			simple = false
-		case query:
-			path, rest = target[:i], target[i+1:]
-			break scan
-		default:
-			return nil, errTarget
-		}
-	}
-	for _, b := range rest { // nobody reads the query here, but it must not break the request line, nor hide a fragment
-		if b <= 0x20 || b == 0x7f || b == '#' {
-			return nil, errTarget
-		}
-	}
-	if simple {
-		return path, nil
-	}
-	return decodePath(path, buf)
+	to, ok := t.destination()
+	return ok && p.Route(to.Host, to.Path, to.Method) == route && to.pathAgrees(p, route)
 }
 
-// namesOn reports whether the segment whose first byte is a dot is seen at its second byte to be a name, such as .well-known.
-func namesOn(rest []byte) bool {
-	return len(rest) > 0 && pathBytes[rest[0]] == plain
-}
-
-// decodePath is the slow part of canonicalPath, for paths with dots, encoded bytes or parameters. path has no byte that is refused, and
-// no empty segment as it stands.
-func decodePath(path, buf []byte) ([]byte, error) {
-	out := buf[:0]
-	for i := 1; i <= len(path); {
-		end := len(path)
-		if n := bytes.IndexByte(path[i:], '/'); n >= 0 {
-			end = i + n
+// pathAgrees reports whether the path of t takes the route in every reading, and whether the route takes an encoded slash if there is one.
+func (t *Target) pathAgrees(p *policy.Policy, route *policy.Route) bool {
+	if t.forms&encodedSlash != 0 && (route == nil || !route.AllowEncodedSlashes) {
+		return false
+	}
+	path, _, _ := bytes.Cut(t.Raw, []byte("?"))
+	var buf [256]byte
+	for f := forms(1); f <= t.forms; f++ {
+		if f&^t.forms != 0 {
+			continue
 		}
-		out = append(out, '/')
-		start := len(out)
-		segment, parameters, _ := bytes.Cut(path[i:end], []byte(";"))
-		for j := 0; j < len(segment); j++ {
-			b := segment[j]
-			if b == '%' {
-				var ok bool
-				if b, ok = unhex(segment[j+1:]); !ok {
-					return nil, errTarget
-				}
-				j += 2
-			}
-			out = append(out, b)
-		}
-		if !validEscapes(parameters) || ambiguous(out[start:]) {
-			return nil, errTarget
-		}
-		if len(out) == start && (end < len(path) || len(segment) < end-i) {
-			return nil, errTarget // empty once its parameters are gone
-		}
-		i = end + 1
-	}
-	if !utf8.Valid(out) {
-		return nil, errTarget
-	}
-	return out, nil
-}
-
-// ambiguous reports whether a decoded segment is a dot segment to some server: to all, or to those that decode first and then end a path at
-// '?' or '#', or drop the blanks at its end.
-func ambiguous(segment []byte) bool {
-	if i := bytes.IndexAny(segment, "?#"); i >= 0 {
-		segment = segment[:i]
-	}
-	name := bytes.TrimRight(segment, " ")
-	return string(name) == "." || string(name) == ".."
-}
-
-// unhex decodes the two hexadecimal digits that b begins with. It reports false for broken ones and for bytes that may not be encoded.
-func unhex(b []byte) (byte, bool) {
-	if len(b) < 2 {
-		return 0, false
-	}
-	hi, lo := hexDigit(b[0]), hexDigit(b[1])
-	if hi > 15 || lo > 15 {
-		return 0, false
-	}
-	c := hi<<4 | lo
-	switch {
-	case c < 0x20, c == 0x7f, c == '/', c == '\\', c == '%', c == ';':
-		return 0, false
-	}
-	return c, true
-}
-
-// validEscapes reports whether every percent sign in b begins an encoded byte that may be encoded. Parameters are not part of the
-// path that is judged, but some servers do not know parameters.
-func validEscapes(b []byte) bool {
-	for i := bytes.IndexByte(b, '%'); i >= 0; i = bytes.IndexByte(b, '%') {
-		if _, ok := unhex(b[i+1:]); !ok {
+		if other, _, err := decodePath(path, buf[:0], f); err != nil || p.Route(t.Host, other, t.Method) != route {
 			return false
 		}
-		b = b[i+3:]
 	}
 	return true
 }
 
-func hexDigit(b byte) byte {
-	switch {
-	case b >= '0' && b <= '9':
-		return b - '0'
-	case b >= 'a' && b <= 'f':
-		return b - 'a' + 10
-	case b >= 'A' && b <= 'F':
-		return b - 'A' + 10
-	default:
-		return 0xff
+// destination reads the Destination of t, which is a path or a whole URL, as a target of its own. It reports false if there is none on the
+// same host that has a canonical path.
+func (t *Target) destination() (Target, bool) {
+	raw := t.Destination
+	if len(raw) == 0 || raw[0] != '/' {
+		authority, rest, ok := cutAuthority(raw)
+		host, known := canonicalHost(authority, nil)
+		if !ok || !known || !bytes.Equal(host, t.Host) {
+			return Target{}, false
+		}
+		raw = rest
 	}
+	path, f, err := canonicalPath(raw, nil)
+	return Target{Method: t.Method, Host: t.Host, Path: path, Raw: raw, forms: f}, err == nil
+}
+
+// destinationOf returns what a COPY or MOVE names as its Destination, if it names one.
+func destinationOf(h *fasthttp.RequestHeader) []byte {
+	if !isMove(h.Method()) {
+		return nil
+	}
+	destination, _ := single(h, headerDestination)
+	return destination
+}
+
+const headerDestination = "Destination"
+
+// isMove reports whether a method writes to somewhere else than its target.
+func isMove(method []byte) bool { return string(method) == "COPY" || string(method) == "MOVE" }
+
+// requestTarget returns the path and query that the request line asks for. A whole URL stands for its path and query if it names the host
+// that the Host line names, as it must (RFC 9112 sections 3.2 and 3.2.2). For everything else the result is nil.
+func requestTarget(h *fasthttp.RequestHeader) []byte {
+	raw := h.RequestURI()
+	if len(raw) > 0 && raw[0] == '/' {
+		return raw
+	}
+	authority, rest, ok := cutAuthority(raw)
+	if _, valid := canonicalHost(authority, nil); !ok || !valid || !bytes.EqualFold(authority, h.Host()) {
+		return nil
+	}
+	return rest
+}
+
+// cutAuthority returns the authority of an http or https URL, and its path and query, which begin with a slash.
+func cutAuthority(url []byte) (authority, rest []byte, ok bool) {
+	scheme, rest, found := bytes.Cut(url, []byte("://"))
+	if !found || !bytes.EqualFold(scheme, []byte("http")) && !bytes.EqualFold(scheme, []byte("https")) {
+		return nil, nil, false
+	}
+	switch i := bytes.IndexAny(rest, "/?#"); {
+	case i < 0:
+		return rest, []byte("/"), true
+	case rest[i] == '/':
+		return rest[:i], rest[i:], true
+	case rest[i] == '?': // an empty path is sent as a slash (RFC 9112 section 3.2.1)
+		return rest[:i], append([]byte("/"), rest[i:]...), true
+	default:
+		return nil, nil, false
+	}
+}
+
+// appendBelow appends what is left of path and query without the first n segments of the path. The path is canonical, so that this is too:
+// it begins with one slash and has no dot segment.
+func appendBelow(dst, raw []byte, n int) []byte {
+	for range n {
+		i := bytes.IndexAny(raw[1:], "/?")
+		if i < 0 {
+			return append(dst, '/')
+		}
+		if raw = raw[1+i:]; raw[0] == '?' {
+			dst = append(dst, '/')
+			break
+		}
+	}
+	return append(dst, raw...)
 }
 
 // canonicalHost returns a host in lower case, without port and without the one trailing dot of a fully qualified name. It reports false

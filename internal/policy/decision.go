@@ -45,10 +45,13 @@ type Reason string
 // The reasons.
 const (
 	NoRoute             Reason = "no_route"             // no route matches
+	UnknownHost         Reason = "unknown_host"         // every route names a host, and none of them this one
 	RouteDenies         Reason = "route_denies"         // the route's access is deny
 	Public              Reason = "public"               // the route needs no session
 	Anonymous           Reason = "anonymous"            // the route takes a session if there is one, and there is none
 	SessionValid        Reason = "session"              // there is a session and it meets what the route requires
+	Preflight           Reason = "preflight"            // a CORS preflight, which browsers send without a credential
+	PreflightRefused    Reason = "preflight_refused"    // a CORS preflight for a page of an origin that is not allowed
 	NoCredential        Reason = "no_credential"        // the request presents nothing
 	MalformedCredential Reason = "malformed_credential" // what it presents cannot be a credential
 	NoSession           Reason = "no_session"           // the service knows no session for it
@@ -74,6 +77,7 @@ const (
 	ApplicationFailed   Reason = "application_failed"   // it may pass, but the application gave no usable answer
 	UntrustedPeer       Reason = "untrusted_peer"       // forward-auth was asked by a peer that is not trusted
 	UnsupportedMethod   Reason = "unsupported_method"   // CONNECT, TRACE, or a method nobody knows
+	TooEarly            Reason = "too_early"            // it could be a replay, and its method is not safe
 	UnsupportedVersion  Reason = "unsupported_version"  // neither HTTP/1.0 nor HTTP/1.1
 	AbortedBody         Reason = "aborted_body"         // the client ended the connection in the middle of a body
 	NoApplication       Reason = "no_application"       // there is no application to proxy to

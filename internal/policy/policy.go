@@ -42,8 +42,11 @@ func Compile(rules []Rule, headers []Header) (*Policy, error) {
 }
 
 // Route returns the first route that matches, or nil when none does: what matches nothing is refused. host is in lower case without
-// port or trailing dot; path is canonical, decoded and without parameters; nothing of the three is kept.
+// port or trailing dot; path is canonical; nothing of the three is kept.
 func (p *Policy) Route(host, path, method []byte) *Route { return p.routes.find(host, path, method) }
+
+// KnowsHost reports whether there is a route for a host, in the form that Route takes. Any host is known if a route names none.
+func (p *Policy) KnowsHost(host []byte) bool { return p.routes.knows(host) }
 
 // Routes returns all routes in order. The caller must not change the slice.
 func (p *Policy) Routes() []*Route { return p.list }

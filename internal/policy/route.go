@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,11 @@ type Rule struct {
 	MaxBody int64 // the longest body that a request may have, in bytes; 0 for any
 
 	Audience string // for whom signed tokens are
+
+	StripPrefix         string // what the application does not see of the path: Path begins with it; empty for nothing
+	AllowEncodedSlashes bool   // whether a path may have encoded slashes, if it takes the route however they are read
+	ForwardCredential   bool   // whether the application gets the session credential
+	CORS                *CORS  // nil if nothing is said about pages of other origins
 }
 
 // A Route is a compiled Rule. It is immutable.
@@ -58,6 +64,12 @@ type Route struct {
 	AAL     upstream.AAL  // the least level that a session must have
 	MaxAge  time.Duration // since the person last proved who they are; 0 for any
 	MaxBody int64         // in bytes; 0 for any
+
+	StripSegments       int    // how many segments of the path the application does not see
+	Prefix              []byte // those segments as a path in the form of a URL
+	AllowEncodedSlashes bool
+	ForwardCredential   bool
+	CORS                *CORS
 
 	conditions []int // by their places in the policy
 	audience   int
@@ -104,6 +116,10 @@ func (p *Policy) compileRoutes(rules []Rule) error {
 		}
 		route := &Route{
 			Name: name, Index: i, Access: rule.Access, AAL: rule.Require.AAL, MaxAge: rule.Require.MaxAge, MaxBody: rule.MaxBody,
+			AllowEncodedSlashes: rule.AllowEncodedSlashes, ForwardCredential: rule.ForwardCredential, CORS: rule.CORS,
+		}
+		if err := route.strip(rule.StripPrefix, rule.Path); err != nil {
+			return fmt.Errorf("compile route %q: %w", name, err)
 		}
 		route.conditions = p.conditions.add(rule.Require)
 		if route.audience = slices.Index(p.audiences, rule.Audience); route.audience < 0 {
@@ -115,6 +131,20 @@ func (p *Policy) compileRoutes(rules []Rule) error {
 	}
 	rs.hasHosts = len(rs.exact)+len(rs.below) > 0
 	p.routes = rs
+	return nil
+}
+
+// strip makes the route hide prefix from the application. Every path that the pattern matches must have it.
+func (r *Route) strip(prefix, pattern string) error {
+	if prefix == "" {
+		return nil
+	}
+	exact := strings.TrimSuffix(pattern, "/*")
+	if exact != prefix && !strings.HasPrefix(exact, prefix+"/") || prefix[0] != '/' || strings.HasSuffix(prefix, "/") {
+		return fmt.Errorf("its path %q does not begin with the prefix %q", pattern, prefix)
+	}
+	r.StripSegments = strings.Count(prefix, "/")
+	r.Prefix = []byte((&url.URL{Path: prefix}).EscapedPath())
 	return nil
 }
 
@@ -171,6 +201,19 @@ func (rs *routes) find(host, path, method []byte) *Route {
 			best = p.find(path, method, best)
 		}
 	}
+}
+
+// knows reports whether there is a route for a host, whatever the path.
+func (rs *routes) knows(host []byte) bool {
+	if len(rs.any.exact)+len(rs.any.prefix) > 0 || rs.exact[string(host)] != nil {
+		return true
+	}
+	for dot := bytes.IndexByte(host, '.'); dot >= 0; dot = bytes.IndexByte(host, '.') {
+		if host = host[dot+1:]; rs.below[string(host)] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // find returns the first of best and the routes of p that match. The prefixes of "/a/b" are "", "/a" and "/a/b".

@@ -134,6 +134,11 @@ func TestCompileRefuses(t *testing.T) {
 	f(`its name "routes[1]" is that of route 0 already`, policy.Rule{Name: "routes[1]", Path: "/"}, policy.Rule{Path: "/"})
 	f(`compile route "a": path "x" does not begin with /`, policy.Rule{Name: "a", Path: "x"})
 	f(`compile route "routes[0]": path "" does not begin with /`, policy.Rule{})
+	const strip = `compile route "a": its path "/ab/*" does not begin with the prefix `
+	for _, prefix := range []string{"/a", "/ab/", "/", "ab", "/abc", "/ab/c"} {
+		f(strip, policy.Rule{Name: "a", Path: "/ab/*", StripPrefix: prefix})
+	}
+	f("does not begin with the prefix", policy.Rule{Path: "/*", StripPrefix: "/"})
 }
 
 func TestParseAccess(t *testing.T) {
@@ -214,6 +219,13 @@ func FuzzRoute(f *testing.F) {
 		}
 		if got := route(p, method, host, path); got != want {
 			t.Errorf("%q %q %q: %q, want %q", method, host, path, got, want)
+		}
+		known := slices.ContainsFunc(rules, func(r policy.Rule) bool {
+			r.Path, r.Methods = "/*", nil
+			return firstMatch([]policy.Rule{r}, "GET", host, "/") != ""
+		})
+		if got := p.KnowsHost([]byte(host)); got != known {
+			t.Errorf("%q: known %v, want %v", host, got, known)
 		}
 	})
 }

@@ -1,0 +1,90 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+)
+
+// The headers of the CORS protocol: https://fetch.spec.whatwg.org/#http-cors-protocol
+const (
+	headerOrigin          = "Origin"
+	headerRequestedMethod = "Access-Control-Request-Method"
+	corsPrefix            = "Access-Control-"
+)
+
+// preflight decides on r.target if it is a CORS preflight and its route has something to say about those. A browser sends an OPTIONS
+// request with these two headers and without a body; whatever else looks like one is judged like any other request.
+func (r *request) preflight() (policy.Decision, bool) {
+	if string(r.target.Method) != fasthttp.MethodOptions {
+		return policy.Decision{}, false
+	}
+	h := &r.ctx.Request.Header
+	origin, ok := single(h, headerOrigin)
+	announced, announces := single(h, headerRequestedMethod)
+	if !ok || !announces || hasRequestBody(h) || !policy.KnownMethod(announced) {
+		return policy.Decision{}, false
+	}
+	return r.cfg.Gate.Preflight(r.target, announced, origin)
+}
+
+// answerPreflight answers a preflight from the configuration. A browser compares for itself what it is told with what it wants.
+func (r *request) answerPreflight() {
+	h, c := &r.ctx.Response.Header, r.decision.Route.CORS
+	r.ctx.SetStatusCode(fasthttp.StatusNoContent)
+	h.Set(fasthttp.HeaderCacheControl, "no-store") // browsers keep it by Access-Control-Max-Age
+	r.share()
+	setUnlessEmpty(h, "Access-Control-Allow-Methods", c.Methods)
+	setUnlessEmpty(h, "Access-Control-Allow-Headers", c.Headers)
+	setUnlessEmpty(h, "Access-Control-Max-Age", c.MaxAge)
+	r.explain()
+}
+
+// share says who may read the response, where the route says so, in place of what the application says. That goes for refusals too: a page
+// cannot tell a 401 from a broken network otherwise.
+func (r *request) share() {
+	if r.decision.Route == nil || r.decision.Route.CORS == nil || r.decision.Route.CORS.Pass {
+		return
+	}
+	h, c := &r.ctx.Response.Header, r.decision.Route.CORS
+	dropSharing(h)
+	if c.Any() {
+		h.Set("Access-Control-Allow-Origin", policy.AnyOrigin)
+	} else {
+		if varies := h.PeekAll(fasthttp.HeaderVary); !listedIn(varies, []byte(headerOrigin)) && !listedIn(varies, []byte("*")) {
+			h.Add(fasthttp.HeaderVary, headerOrigin) // also if there is none now: caches must not give this answer to a page
+		}
+		origin, ok := single(&r.ctx.Request.Header, headerOrigin)
+		if !ok || !c.Allows(origin) {
+			return
+		}
+		h.SetBytesV("Access-Control-Allow-Origin", origin)
+	}
+	if c.Credentials {
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+	if r.decision.Reason != policy.Preflight {
+		setUnlessEmpty(h, "Access-Control-Expose-Headers", c.Exposed)
+	}
+}
+
+// dropSharing removes everything that an application says of CORS.
+func dropSharing(h *fasthttp.ResponseHeader) {
+	var names [][]byte
+	for name := range h.All() {
+		if len(name) > len(corsPrefix) && bytes.EqualFold(name[:len(corsPrefix)], []byte(corsPrefix)) {
+			names = append(names, bytes.Clone(name))
+		}
+	}
+	for _, name := range names {
+		h.DelBytes(name)
+	}
+}
+
+func setUnlessEmpty(h *fasthttp.ResponseHeader, name, value string) {
+	if value != "" {
+		h.Set(name, value)
+	}
+}

@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+)
+
+// appendForwarded appends what the gateway says of the client: in X-Forwarded-For, -Host, -Proto and -Port, and in Forwarded (RFC 7239),
+// which say the same. What a trusted peer says in the first four is passed on if it can be read.
+func (o *outbound) appendForwarded(dst []byte) []byte {
+	host, proto, port := o.header.Host(), []byte("http"), o.port
+	if o.tls {
+		proto = []byte("https")
+	}
+	line := len(dst)
+	dst = append(dst, "X-Forwarded-For: "...)
+	start := len(dst)
+	if o.trusted {
+		dst = appendChain(dst, o.header.PeekAll(fasthttp.HeaderXForwardedFor))
+		host, proto, port = o.said(host, proto, port)
+	}
+	if o.peer.IsValid() {
+		if len(dst) > start {
+			dst = append(dst, ", "...)
+		}
+		dst = o.peer.AppendTo(dst)
+	}
+	chain := dst[start:]
+	if len(chain) > 0 {
+		dst = append(dst, "\r\n"...)
+	} else {
+		dst = dst[:line]
+	}
+	dst = appendField(dst, []byte(fasthttp.HeaderXForwardedHost), host)
+	dst = appendField(dst, []byte(fasthttp.HeaderXForwardedProto), proto)
+	if port > 0 {
+		dst = append(dst, "X-Forwarded-Port: "...)
+		dst = append(strconv.AppendUint(dst, uint64(port), 10), "\r\n"...)
+	}
+	return appendForwardedLine(dst, chain, host, proto)
+}
+
+// said returns host, scheme and port as a trusted peer states them, and as they are given where it states nothing that can be read. The
+// port that the client connected to is not known if the peer is silent about it and not about the others.
+func (o *outbound) said(host, proto []byte, port uint16) (_, _ []byte, _ uint16) {
+	if v, ok := single(o.header, fasthttp.HeaderXForwardedProto); ok && (string(v) == "http" || string(v) == "https") {
+		proto, port = v, 0
+	}
+	if v, ok := single(o.header, fasthttp.HeaderXForwardedHost); ok {
+		if _, ok := canonicalHost(v, nil); ok {
+			host, port = v, 0
+		}
+	}
+	if v, ok := single(o.header, "X-Forwarded-Port"); ok {
+		if n, err := strconv.ParseUint(string(v), 10, 16); err == nil && n > 0 {
+			port = uint16(n)
+		}
+	}
+	return host, proto, port
+}
+
+// appendForwardedLine appends the Forwarded line. All that goes into it has been checked: addresses, a host, a scheme.
+func appendForwardedLine(dst, chain, host, proto []byte) []byte {
+	dst = append(dst, "Forwarded: "...)
+	if len(chain) == 0 {
+		dst = appendClientUsed(dst, host, proto)
+	}
+	for first, more := true, len(chain) > 0; more; first = false {
+		var addr []byte
+		addr, chain, more = bytes.Cut(chain, []byte(","))
+		if !first {
+			dst = append(dst, ", "...)
+		}
+		if addr = trimBlanks(addr); bytes.IndexByte(addr, ':') >= 0 { // RFC 7239 section 6
+			dst = append(append(append(dst, `for="[`...), addr...), `]"`...)
+		} else {
+			dst = append(append(dst, "for="...), addr...)
+		}
+		if first { // host and scheme are those that the client used
+			dst = appendClientUsed(append(dst, ';'), host, proto)
+		}
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendClientUsed appends the host and scheme of a Forwarded line.
+func appendClientUsed(dst, host, proto []byte) []byte {
+	dst = append(append(append(dst, `host="`...), host...), `";proto=`...)
+	return append(dst, proto...)
+}
+
+// appendChain appends the addresses of all X-Forwarded-For lines, of which some proxies add one of their own. It appends nothing unless
+// all of them are addresses.
+func appendChain(dst []byte, lines [][]byte) []byte {
+	start := len(dst)
+	for _, line := range lines {
+		if !validChain(line) {
+			return dst[:start]
+		}
+		if len(dst) > start {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, line...)
+	}
+	return dst
+}
+
+// validChain reports whether v is a list of addresses, as X-Forwarded-For should be.
+func validChain(v []byte) bool {
+	for more := len(v) > 0; more; {
+		var item []byte
+		item, v, more = bytes.Cut(v, []byte(","))
+		if addr, err := netip.ParseAddr(string(trimBlanks(item))); err != nil || addr.Zone() != "" { // a zone may be any text
+			return false
+		}
+		if !more {
+			return true
+		}
+	}
+	return false
+}
