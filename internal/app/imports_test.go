@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"cmd/gatehouse":                {"internal/app", "internal/config", "internal/demo", "internal/metrics", "upstream"},
 	"internal/admin":               {"upstream"},
 	"internal/app":                 {"internal/", "proxy", "sessioncache", "upstream", "upstream/"},
-	"internal/config":              {"internal/expression", "upstream"},
+	"internal/config":              {"internal/expression", "internal/policy", "upstream"},
 	"internal/demo":                {"internal/app", "internal/config", "internal/metrics"},
 	"internal/identitytoken":       {"internal/policy", "upstream"},
 	"internal/metrics":             {"internal/policy", "proxy", "sessioncache", "upstream", "upstream/guard"},

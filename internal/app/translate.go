@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
@@ -41,6 +43,7 @@ func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
 		rules[i] = policy.Rule{
 			Name: r.Name, Host: r.Match.Host, Path: r.Match.Path, Methods: r.Match.Methods, Access: access, Require: set.And(own),
 			Audience: r.Audience, MaxBody: int64(cmp.Or(r.MaxBody, cfg.Limits.Body)),
+			StripPrefix: r.StripPrefix, AllowEncodedSlashes: r.AllowEncodedSlashes, ForwardCredential: r.ForwardCredential, CORS: corsOf(r.CORS),
 		}
 		if cfg.IdentityToken != nil {
 			rules[i].Audience = cmp.Or(r.Audience, cfg.IdentityToken.Audience)
@@ -67,6 +70,21 @@ func requirementOf(r config.Require) (policy.Requirement, error) {
 		own.Expressions = []policy.Expression{e}
 	}
 	return own, nil
+}
+
+// corsOf returns what a route says of pages of other origins, in the words of the CORS protocol; nil if it says nothing.
+func corsOf(c *config.CORS) *policy.CORS {
+	if c == nil {
+		return nil
+	}
+	compiled := &policy.CORS{
+		Pass: c.Pass, Origins: slices.Clone(c.AllowedOrigins), Credentials: c.AllowCredentials,
+		Methods: strings.Join(c.AllowedMethods, ", "), Headers: strings.Join(c.AllowedHeaders, ", "), Exposed: strings.Join(c.ExposedHeaders, ", "),
+	}
+	if c.MaxAge > 0 {
+		compiled.MaxAge = strconv.Itoa(int(c.MaxAge / time.Second))
+	}
+	return compiled
 }
 
 // cookieOf returns the name of the session cookie.

@@ -193,6 +193,51 @@ type Route struct {
 	// Audience is for whom identity_token is signed on this route: the name by which the application knows itself. Default: what
 	// identity_token says.
 	Audience string `yaml:"audience,omitempty"`
+
+	// StripPrefix is what match.path begins with and the application does not know, such as /api: it is asked for /users instead of
+	// /api/users, and told of /api in X-Forwarded-Prefix. Routes are compared with the whole path. Only when proxying. Default: it gets the
+	// path as it came.
+	StripPrefix string `yaml:"strip_prefix,omitempty"`
+
+	// AllowEncodedSlashes lets paths with %2F pass, which GitLab, Keycloak and S3 need. Whether a server takes it for a slash or not, the path
+	// must be one of this route, and of no earlier one. Default false: they are refused (400).
+	AllowEncodedSlashes bool `yaml:"allow_encoded_slashes,omitempty"`
+
+	// ForwardCredential leaves the session credential that counted in what the application gets, for one that asks the session service
+	// itself. Whoever can read the application's logs may then find sessions there. Only when proxying. Default false.
+	ForwardCredential bool `yaml:"forward_credential,omitempty"`
+
+	// CORS is which pages of other origins may use the route: a section, or pass, which leaves it to the application. Default none: a
+	// preflight needs what every other OPTIONS request needs.
+	CORS *CORS `yaml:"cors,omitempty"`
+}
+
+// A CORS is how browsers are answered that ask whether a page of another origin may use a route
+// (https://developer.mozilla.org/docs/Web/HTTP/Guides/CORS).
+type CORS struct {
+	// Pass leaves it to the application, and is what `cors: pass` stands for: a preflight gets through without a session, identity or
+	// credential. The other keys cannot be set then. Default false: Gatehouse answers preflights itself, and what the application says
+	// of CORS is replaced.
+	Pass bool `yaml:"pass,omitempty"`
+
+	// AllowedOrigins are the origins, such as https://app.example.com, as browsers send them: scheme, host in lower case, and port unless it
+	// is the scheme's own. "*" alone is every origin, without credentials. Required, unless pass is set.
+	AllowedOrigins []string `yaml:"allowed_origins,omitempty"`
+
+	// AllowedMethods are the methods that a page may use. Default none: GET, HEAD and POST, which browsers allow anyway.
+	AllowedMethods []string `yaml:"allowed_methods,omitempty"`
+
+	// AllowedHeaders are the headers that a page may set, such as Content-Type. Default none: those that browsers allow anyway.
+	AllowedHeaders []string `yaml:"allowed_headers,omitempty"`
+
+	// ExposedHeaders are the headers of responses that a page may read. Default none: those that browsers show anyway.
+	ExposedHeaders []string `yaml:"exposed_headers,omitempty"`
+
+	// AllowCredentials lets pages send the cookies of their user, and so act for them. Only with origins that are named. Default false.
+	AllowCredentials bool `yaml:"allow_credentials,omitempty"`
+
+	// MaxAge is how long browsers remember the answer to a preflight; 0s to 24h. Default 0s: as long as they like, mostly 5s.
+	MaxAge time.Duration `yaml:"max_age,omitempty"`
 }
 
 // A Match is which requests a route is about: those that meet all of it.
@@ -205,7 +250,8 @@ type Match struct {
 	// Upper and lower case differ. It is compared with the path as it is once decoded. Required.
 	Path string `yaml:"path"`
 
-	// Methods are the methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS. GET does not include HEAD. Default: any.
+	// Methods are the methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY, and those of WebDAV: PROPFIND, PROPPATCH, MKCOL, COPY,
+	// MOVE, LOCK, UNLOCK, ACL, MKCALENDAR, REPORT, SEARCH. GET does not include HEAD. Default: any.
 	Methods []string `yaml:"methods,omitempty"`
 }
 
@@ -369,6 +415,8 @@ func Default() Config {
 
 // setDefaults gives the keys of a section that was chosen their defaults.
 func (k *Kratos) setDefaults() { *k = Kratos{Cookie: "ory_kratos_session"} }
+
+func (c *CORS) setDefaults() { *c = CORS{} }
 
 func (t *TLS) setDefaults() { *t = TLS{ClientAuth: ClientAuthNone} }
 

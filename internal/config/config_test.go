@@ -80,6 +80,12 @@ func TestExampleShowsDefaults(t *testing.T) {
 			MaxBody: config.MiB,
 			Require: config.Require{AAL: upstream.AAL2},
 		},
+		{
+			Name: "api", Match: config.Match{Path: "/api/*"}, Access: config.AccessSession, StripPrefix: "/api", CORS: &config.CORS{
+				AllowedOrigins: []string{"https://www.example.com"}, AllowedMethods: []string{"PUT", "PATCH", "DELETE"},
+				AllowedHeaders: []string{"Content-Type"}, ExposedHeaders: []string{"X-Total-Count"},
+			},
+		},
 		{Match: config.Match{Path: "/*"}, Access: config.AccessSession},
 	}
 	want.IdentityHeaders = config.IdentityHeaders{
@@ -280,7 +286,17 @@ routes:
     access: session
     require: { aal: aal3, max_age: 1h30m, methods: [totp], expression: 'session.a == "b: c"', use: set-1 }
     audience: "true"
-  - { match: { host: "[2001:db8::1]", path: /a/ }, access: optional }
+    strip_prefix: /ünïcode
+    allow_encoded_slashes: true
+    forward_credential: true
+    cors:
+      allowed_origins: ["https://a.example.com", "http://[::1]:8080"]
+      allowed_methods: [PUT, PROPFIND]
+      allowed_headers: [Content-Type, X_Custom]
+      exposed_headers: [X-Total]
+      allow_credentials: true
+      max_age: 10m
+  - { match: { host: "[2001:db8::1]", path: /a/ }, access: optional, cors: pass }
   - { match: { path: /true }, access: deny }
 requirements: { set-1: { methods: [a, b] }, "1": { max_age: 1s }, empty: {} }
 identity_token:
@@ -292,7 +308,7 @@ identity_token:
   ttl: 90s
   claims: { "true": a.b, roles: 'x.#(y=="a: b").z' }
   keys_path: /keys
-identity_headers: { x-zebra: 'identity.traits.roles.#(name=="a: b").id', X_User: "true", Remote.Groups: groups }
+identity_headers: { x-zebra: 'identity.traits.roles.#(name=="a: b").id', X-user: "true", Remote-Groups: groups }
 forward_auth: { path: /auth }
 whoami: { path: /whoami }
 trusted_proxies: [10.0.0.0/8, 2001:db8::/48, 192.0.2.7, "::1", unix]
@@ -330,8 +346,15 @@ func TestEveryKey(t *testing.T) {
 					AAL: upstream.AAL3, MaxAge: 90 * time.Minute, Methods: []string{"totp"}, Expression: `session.a == "b: c"`, Use: "set-1",
 				},
 				Audience: "true",
+
+				StripPrefix: "/ünïcode", AllowEncodedSlashes: true, ForwardCredential: true,
+				CORS: &config.CORS{
+					AllowedOrigins: []string{"https://a.example.com", "http://[::1]:8080"},
+					AllowedMethods: []string{"PUT", "PROPFIND"}, AllowedHeaders: []string{"Content-Type", "X_Custom"},
+					ExposedHeaders: []string{"X-Total"}, AllowCredentials: true, MaxAge: 10 * time.Minute,
+				},
 			},
-			{Match: config.Match{Host: "[2001:db8::1]", Path: "/a/"}, Access: config.AccessOptional},
+			{Match: config.Match{Host: "[2001:db8::1]", Path: "/a/"}, Access: config.AccessOptional, CORS: &config.CORS{Pass: true}},
 			{Match: config.Match{Path: "/true"}, Access: config.AccessDeny},
 		},
 		Requirements: map[string]config.Require{
@@ -343,8 +366,8 @@ func TestEveryKey(t *testing.T) {
 		},
 		IdentityHeaders: config.IdentityHeaders{
 			{Name: "X-Zebra", Path: `identity.traits.roles.#(name=="a: b").id`},
-			{Name: "X_user", Path: "true"},
-			{Name: "Remote.groups", Path: "groups"},
+			{Name: "X-User", Path: "true"},
+			{Name: "Remote-Groups", Path: "groups"},
 		},
 		ForwardAuth: config.ForwardAuth{Path: "/auth"},
 		Whoami:      config.Whoami{Path: "/whoami"},

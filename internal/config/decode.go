@@ -111,6 +111,13 @@ func (l *loader) value(path string, n *yaml.Node, v reflect.Value) {
 	case *Listeners:
 		*v = l.listeners(path, n)
 		return
+	case *CORS:
+		if n.Kind == yaml.ScalarNode {
+			if v.Pass = n.Value == "pass"; !v.Pass {
+				l.fail(l.at(n), path, "want pass, or keys such as { allowed_origins: [https://app.example.com] }, got %s", quote(n.Value))
+			}
+			return
+		}
 	}
 	switch {
 	case v.Kind() == reflect.Pointer:
@@ -264,7 +271,7 @@ func (l *loader) headers(path string, n *yaml.Node) IdentityHeaders {
 	l.mapping(path, n, func(key, n *yaml.Node) {
 		if !isHeaderName(key.Value) {
 			l.add(l.at(key), path, quote(key.Value)+
-				" is no name for a header: want at most 64 letters, digits, '-', '_' and '.', the first a letter")
+				" is no name for an identity header: want at most 64 letters, digits and '-', the first a letter")
 			return
 		}
 		h := IdentityHeader{Name: textproto.CanonicalMIMEHeaderKey(key.Value)}

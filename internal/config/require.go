@@ -114,7 +114,7 @@ func reservedClaims() []string {
 // validateTokenHeader checks the name of the header that carries signed tokens. Unlike the other headers it may be one of Gatehouse's own.
 func (l *loader) validateTokenHeader(name string, others IdentityHeaders) {
 	const path = "identity_token.header"
-	folded := foldHeader(name)
+	folded := strings.ToLower(name)
 	own := strings.HasPrefix(folded, "x-gatehouse-") && folded != "x-gatehouse-reason" && folded != "x-gatehouse-cache"
 	switch {
 	case !isHeaderName(name):
@@ -123,7 +123,7 @@ func (l *loader) validateTokenHeader(name string, others IdentityHeaders) {
 		l.report(path, "this header means something else to servers and proxies: choose another name, such as X-Gatehouse-Jwt")
 	}
 	for _, h := range others {
-		if foldHeader(h.Name) == folded {
+		if strings.ToLower(h.Name) == folded {
 			l.report(path, "is one of identity_headers (%s) too: choose another name", l.where(join("identity_headers", h.Name)))
 		}
 	}

@@ -7,10 +7,9 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-)
 
-// methods are those that an application can be asked with. CONNECT and TRACE never reach it.
-func methods() []string { return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} }
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+)
 
 func (l *loader) validateRoutes(c *Config) {
 	routes := c.Routes
@@ -67,8 +66,8 @@ func (l *loader) validateRoute(path string, r Route) {
 	for i, m := range r.Match.Methods {
 		item := fmt.Sprintf("%s.match.methods[%d]", path, i)
 		switch {
-		case !slices.Contains(methods(), m):
-			l.report(item, "want %s, got %s", alternatives(methods()), quote(m))
+		case !slices.Contains(policy.Methods(), m):
+			l.report(item, "want %s, got %s", alternatives(policy.Methods()), quote(m))
 		case slices.Contains(r.Match.Methods[:i], m):
 			l.report(item, "%s is there already: remove one", m)
 		}
@@ -83,6 +82,12 @@ func (l *loader) validateRoute(path string, r Route) {
 		l.report(path+".require", "only a route with `access: session` can require something of the session, and this one has `access: %s`",
 			r.Access)
 	}
+	if r.StripPrefix != "" {
+		l.check(path+".strip_prefix", prefixFault(r.StripPrefix, r.Match.Path))
+	}
+	if r.CORS != nil {
+		l.validateCORS(path+".cors", r)
+	}
 }
 
 // nameBytes are the characters of names of routes.
@@ -95,7 +100,7 @@ func (m *Match) covers(n *Match) bool {
 
 func coversMethods(a, b []string) bool {
 	if len(b) == 0 {
-		b = methods()
+		b = policy.Methods()
 	}
 	return len(a) == 0 || !slices.ContainsFunc(b, func(method string) bool { return !slices.Contains(a, method) })
 }
@@ -123,6 +128,21 @@ func patternFault(pattern string) string {
 		return "has an empty segment (//), which no request has: remove it"
 	default:
 		return pathFault(exact)
+	}
+}
+
+// prefixFault says what is wrong with the part of the pattern that the application does not see, or "".
+func prefixFault(prefix, pattern string) string {
+	exact := strings.TrimSuffix(pattern, "/*")
+	switch fault := pathFault(prefix); {
+	case fault != "":
+		return fault
+	case strings.HasSuffix(prefix, "/"):
+		return "want a path that does not end in a slash, such as /api"
+	case exact != prefix && !strings.HasPrefix(exact, prefix+"/"):
+		return "want whole segments that match.path begins with, got " + quote(prefix) + " for " + quote(pattern)
+	default:
+		return ""
 	}
 }
 

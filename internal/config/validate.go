@@ -89,13 +89,19 @@ func (l *loader) validateUpstream(u Upstream) {
 
 const maxHeaders = 32
 
-// reservedHeaders are names that mean something else to a server or a proxy on the way: framing and hop-by-hop (RFC 9110 section
-// 7.6.1), credentials, and who the client is. A name that ends in '-' stands for everything that begins with it.
+// reservedHeaders are names that mean something else to a server or a proxy on the way, in a request or in the answer to a front proxy:
+// framing and hop-by-hop (RFC 9110 section 7.6.1), credentials, who the client is, which request it is, and what becomes of an answer. A
+// name that ends in '-' stands for everything that begins with it.
 func reservedHeaders() []string {
 	return []string{
 		"connection", "keep-alive", "proxy-", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host", "content-", "date", "via",
-		"authorization", "cookie", "set-cookie", "x-session-token", "x-session-cookie",
-		"forwarded", "x-forwarded-", "x-original-", "x-real-ip", "x-rewrite-url", "x-gatehouse-",
+		"http2-settings", "early-data", "max-forwards", "destination",
+		"authorization", "cookie", "set-cookie", "x-session-token", "x-session-cookie", "www-authenticate",
+		"forwarded", "x-forwarded-", "x-original-", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "x-rewrite-url",
+		"x-http-method", "x-http-method-override", "x-method-override", "x-middleware-subrequest", "x-envoy-", "x-accel-", "x-gatehouse-",
+		"accept", "accept-", "if-", "range", "origin", "referer", "user-agent", "sec-", "access-control-",
+		"cache-control", "pragma", "expires", "age", "etag", "last-modified", "vary", "location", "refresh", "retry-after", "allow", "server",
+		"link", "clear-site-data", "strict-transport-security", "ory-error-id",
 	}
 }
 
@@ -106,12 +112,12 @@ func (l *loader) validateHeaders(headers IdentityHeaders) {
 	first := map[string]string{}
 	for _, h := range headers {
 		path := join("identity_headers", h.Name)
-		folded := foldHeader(h.Name)
+		folded := strings.ToLower(h.Name)
 		if isReserved(folded) {
 			l.report(path, "this header means something else to servers and proxies: choose another name, such as X-User-Id")
 		}
 		if other, taken := first[folded]; taken {
-			l.report(path, "many servers cannot tell this name from %s: choose another", other)
+			l.report(path, "is there already, as %s: names differ in more than case", other)
 		} else {
 			first[folded] = h.Name
 		}
@@ -136,11 +142,6 @@ func sessionPathFault(path, what string) string {
 	default:
 		return ""
 	}
-}
-
-// foldHeader returns a name as servers see it that turn headers into variables: without case, and with '_' and '.' like '-'.
-func foldHeader(name string) string {
-	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
 }
 
 // validateFaces checks the paths that Gatehouse answers itself.
