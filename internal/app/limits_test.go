@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
@@ -84,4 +86,35 @@ func TestLimitsOfTheFile(t *testing.T) {
 	}
 	f("/large", 2048, http.StatusOK)
 	f("/x", 11, http.StatusRequestEntityTooLarge)
+}
+
+// While strangers fill all the places that there are for them, whoever is known is asked about again in time.
+func TestKnownSessionsAreRenewedInAFlood(t *testing.T) {
+	w := start(t, "upstream: { kratos: { url: SERVICE }, timeout: 10s, max_in_flight: 4 }", "limits: { unknown_per_client: 0 }")
+	w.service.SignIn(upstreamtest.Login{Token: "known"})
+	ask := func() int {
+		return w.get(w.url+"/sessions/whoami", "X-Session-Token", "known", "Cache-Control", "max-age=0").status
+	}
+	if status := ask(); status != http.StatusOK {
+		t.Fatalf("status %d", status)
+	}
+	<-time.After(1100 * time.Millisecond) // real time: no session is asked about twice in a second
+	release := w.service.Hold()
+	asked := w.service.Questions()
+	var flood sync.WaitGroup
+	for i := range 20 {
+		flood.Go(func() { w.get(w.url+"/private", "X-Session-Token", fmt.Sprint("unknown-", i)) })
+	}
+	w.service.Await(asked + 3)
+	renewed := make(chan int, 1)
+	go func() { renewed <- ask() }()
+	w.service.Await(asked + 4) // among 3 of the 20
+	release()
+	flood.Wait()
+	if status := <-renewed; status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	if n := w.service.Questions() - asked; n != 21 {
+		t.Errorf("%d questions", n)
+	}
 }

@@ -184,7 +184,8 @@ type Route struct {
 	// there is one), session (only a session passes) or deny (nobody passes).
 	Access Access `yaml:"access"`
 
-	// MaxBody is how long the body of a request may be: a size such as 512KiB or 10MiB, or unlimited; at least 1. A longer one is refused with 413, before any of it is read if its length is announced. Default: what limits.body says.
+	// MaxBody is how long the body of a request may be: a size such as 512KiB or 10MiB, or unlimited; at least 1. A longer one is
+	// refused with 413, before any of it is read if its length is announced. Default: what limits.body says.
 	MaxBody Size `yaml:"max_body,omitempty"`
 
 	// Require is what a session must have beyond being valid: all of it. Only with access: session. Default nothing.
