@@ -34,11 +34,21 @@ type question struct {
 	held    *entry        // the newest entry that stood when the look-up began, or nil
 	forced  bool          // held could be served but is too old for this caller
 	revoked bool          // something remembered or awaited was revoked
+
+	unattended bool // the caller can pass no renewed credential on
 }
 
 // oldest is the earliest moment at which a question may have begun whose answer will do. Whoever wants an answer newer than a second
 // accepts one from within the second before the look-up: nobody can tell how long the request was on its way.
 func (q *question) oldest() time.Duration { return q.at.mono - max(q.within, everySecond) }
+
+// receivers is how many callers the question adds to those who can receive a renewed credential.
+func (q *question) receivers() int {
+	if q.unattended {
+		return 0
+	}
+	return 1
+}
 
 // A flight is one question on its way to the service, for all who wait for it. It is written by its own goroutine, and read by others
 // when done is closed.
@@ -53,14 +63,13 @@ type flight struct {
 	askedAt  time.Duration
 	probe    uint64 // latest question for readiness when this one began
 
-	waiting int // callers; guarded by Cache.mu
+	waiting int // callers who can receive a renewed credential; guarded by Cache.mu
 
-	done       chan struct{}
-	err        error
-	entry      *entry // the session, if err is nil
-	renewed    []string
-	believeFor time.Duration
-	remember   bool // err is a no that may be remembered
+	done     chan struct{}
+	err      error
+	entry    *entry // the session, if err is nil
+	renewed  []string
+	remember bool // err is a no that may be remembered
 }
 
 // ask waits for an answer to q.
@@ -73,7 +82,7 @@ func (c *Cache) ask(ctx context.Context, q question, cred upstream.Credential) (
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			c.leave(f)
+			c.leave(f, &q)
 			return upstream.Answer{}, failed, fmt.Errorf("wait for the session service: %w", ctx.Err())
 		}
 		if f.err != nil && !upstream.Definite(f.err) {
@@ -83,7 +92,7 @@ func (c *Cache) ask(ctx context.Context, q question, cred upstream.Credential) (
 		case !c.settled(f):
 			q.revoked = true
 		case f.askedAt >= q.oldest():
-			return f.answer(led, &q)
+			return f.answer(led, &q, c.now())
 		}
 		q.forced = false // What was held is no longer to be served instead, and who has waited for one question may ask the next.
 	}
@@ -98,8 +107,9 @@ func (c *Cache) settled(f *flight) bool {
 	return !c.revoked.concern(f.askedSeq)
 }
 
-// answer is what a caller gets who waited for the flight, or began it.
-func (f *flight) answer(led bool, q *question) (a upstream.Answer, o outcome, err error) {
+// answer is what a caller gets at a moment who waited for the flight, or began it. Like what is served from memory, it may be believed for
+// what is left of the entry's freshness.
+func (f *flight) answer(led bool, q *question, at moment) (a upstream.Answer, o outcome, err error) {
 	src := upstream.Asked
 	if !led {
 		src = upstream.Coalesced
@@ -111,13 +121,16 @@ func (f *flight) answer(led bool, q *question) (a upstream.Answer, o outcome, er
 	if f.err != nil {
 		return a, o, f.err
 	}
-	return upstream.Answer{
+	a = upstream.Answer{
 		Session:    f.entry.session,
-		BelieveFor: f.believeFor,
-		Renewed:    slices.Clone(f.renewed),
+		BelieveFor: max(0, f.entry.freshUntil-at.mono),
 		Source:     src,
 		Age:        max(0, q.at.mono-f.askedAt),
-	}, o, nil
+	}
+	if !q.unattended {
+		a.Renewed = slices.Clone(f.renewed)
+	}
+	return a, o, nil
 }
 
 // join returns the flight that q has to wait for, and whether q began it. It returns nil if there is none and q may not begin one.
@@ -125,7 +138,7 @@ func (c *Cache) join(q *question, cred upstream.Credential) (f *flight, led bool
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f = c.flights[q.digest]; f != nil {
-		f.waiting++
+		f.waiting += q.receivers()
 		return f, false
 	}
 	if f = c.landed(q); f != nil {
@@ -134,7 +147,7 @@ func (c *Cache) join(q *question, cred upstream.Credential) (f *flight, led bool
 	if q.forced && !c.mayForce(q) {
 		return nil, false
 	}
-	return c.begin(q, cred, 1), true
+	return c.begin(q, cred, q.receivers()), true
 }
 
 // refresh begins a flight that nobody waits for, unless there is one.
@@ -152,7 +165,7 @@ func (c *Cache) landed(q *question) *flight {
 	at := c.now()
 	e, ok := c.newcomers(q.joined).Peek(q.digest)
 	if ok && (q.held == nil || e.askedAt > q.held.askedAt) && e.askedAt >= q.oldest() && e.fresh(at) && c.stands(e) {
-		return &flight{done: over(), askedAt: e.askedAt, entry: e, believeFor: e.freshUntil - at.mono}
+		return &flight{done: over(), askedAt: e.askedAt, entry: e}
 	}
 	if n, ok := c.denied(q.digest, at, q.within); ok {
 		return &flight{done: over(), askedAt: at.mono, askedSeq: n.askedSeq, err: upstream.ErrNoSession}
@@ -192,10 +205,10 @@ func over() chan struct{} {
 	return done
 }
 
-func (c *Cache) leave(f *flight) {
+func (c *Cache) leave(f *flight, q *question) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f.waiting--
+	f.waiting -= q.receivers()
 }
 
 // fly asks the service and judges the answer.
@@ -219,7 +232,7 @@ func (c *Cache) fly(f *flight, cred upstream.Credential) {
 	case err == nil:
 		f.err = nil
 		f.entry = newEntry(f.digest, a, f.askedSeq, f.askedAt, &c.cfg)
-		f.renewed, f.believeFor = a.Renewed, a.BelieveFor
+		f.renewed = a.Renewed
 	case errors.Is(err, upstream.ErrNoSession):
 		f.err = c.doubt(f, err)
 		if upstream.Definite(f.err) {

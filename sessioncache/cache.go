@@ -130,20 +130,26 @@ func (c *Cache) Session(ctx context.Context, cred upstream.Credential) (upstream
 //
 // When ctx ends first, its error is returned, and the question goes on without the caller.
 func (c *Cache) Lookup(ctx context.Context, cred upstream.Credential, within time.Duration) (upstream.Answer, error) {
+	return c.find(ctx, cred, within, false)
+}
+
+func (c *Cache) find(ctx context.Context, cred upstream.Credential, within time.Duration, unattended bool) (upstream.Answer, error) {
 	if cred.Kind == upstream.NoCredential || len(cred.Value) == 0 {
 		return upstream.Answer{}, upstream.ErrNoSession
 	}
 	d := c.digests.credential(cred)
-	a, o, err := c.lookup(ctx, d, cred, within)
+	a, o, err := c.lookup(ctx, d, cred, within, unattended)
 	c.lookups.count(d, o)
 	return a, err
 }
 
-func (c *Cache) lookup(ctx context.Context, d digest, cred upstream.Credential, within time.Duration) (upstream.Answer, outcome, error) {
+func (c *Cache) lookup(
+	ctx context.Context, d digest, cred upstream.Credential, within time.Duration, unattended bool,
+) (upstream.Answer, outcome, error) {
 	at := c.now()
 	joined := cred.Joined()
 	e, src, wasRevoked := c.recall(d, joined, at, within)
-	q := question{digest: d, joined: joined, at: at, within: within, held: e, revoked: wasRevoked}
+	q := question{digest: d, joined: joined, at: at, within: within, held: e, revoked: wasRevoked, unattended: unattended}
 
 	switch {
 	case e == nil || !e.servable(at):
@@ -160,7 +166,7 @@ func (c *Cache) lookup(ctx context.Context, d digest, cred upstream.Credential, 
 		}
 		return a, o, err
 
-	case e.renew && e.mayAsk(at):
+	case e.renew && !unattended && e.mayAsk(at):
 		a, o, err := c.ask(ctx, q, cred)
 		if err != nil && !upstream.Definite(err) {
 			if at = c.now(); e.servable(at) && c.stands(e) {
