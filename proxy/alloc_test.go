@@ -35,6 +35,7 @@ type idle struct{}
 func (idle) Began(proxy.Face)                                    {}
 func (idle) Decided(proxy.Face, *policy.Decision, time.Duration) {}
 func (idle) Ended(proxy.Face, time.Duration)                     {}
+func (idle) TunnelEnded(proxy.TunnelEnd)                         {}
 func (idle) AppAnswered(int, time.Duration)                      {}
 func (idle) Limited(proxy.Limit)                                 {}
 func (idle) Forward(context.Context, upstream.Credential, []byte) (upstream.Reply, error) {

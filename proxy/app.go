@@ -45,6 +45,7 @@ type appConn struct {
 	stillness *stillness
 	idleSince time.Time
 	used      bool // it has served an exchange before
+	sole      bool // it is for one exchange only
 }
 
 const appBuffer = 16 << 10 // of what is read; also the limit on the head of a response
@@ -154,10 +155,13 @@ func (a *App) sweep() {
 	}
 }
 
+// release makes room for another connection: one that was got is no more one of the pool.
+func (a *App) release() { <-a.slots }
+
 // drop closes a connection that cannot be used again.
 func (a *App) drop(c *appConn) {
 	_ = c.Close()
-	<-a.slots
+	a.release()
 }
 
 // Close closes the idle connections, and each of the others when its exchange ends.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestCloseEndsWhatWasNotHandedOver(t *testing.T) {
 		near, far := net.Pipe()
 		defer far.Close()
 		client := newConn(near, NewTestServer(nil))
-		client.pending.Store(&download{app: a, client: client, c: c})
+		client.pending.Store(new(io.Closer(&download{app: a, client: client, c: c})))
 		_ = client.Close()
 	}
 }

@@ -73,8 +73,10 @@ type conn struct {
 
 	interrupted atomic.Bool // nothing more is read
 
-	// pending is a response whose body fasthttp was told to hand over, and has not yet. It never does if the client is gone by then.
-	pending atomic.Pointer[download]
+	// pending is what waits for fasthttp to hand the connection over. It never does if the client is gone by then.
+	pending atomic.Pointer[io.Closer]
+
+	drained bool // what the peer sent is left to the next reader; see takeEarly
 
 	// unread is set while the body of a request has not been read to its end. Where the next request would begin is not known then, so
 	// that the connection must end with the response.
@@ -117,6 +119,9 @@ func (c *conn) settle() {
 }
 
 func (c *conn) Read(p []byte) (int, error) {
+	if c.drained {
+		return 0, io.EOF
+	}
 	if !c.streaming.Load() {
 		n, err := c.Conn.Read(p)
 		if err != nil {
@@ -186,14 +191,29 @@ const lingerTime = time.Second
 // lingerTime (RFC 9112 section 9.6).
 func (c *conn) Close() error {
 	defer c.server.open.remove(c)
-	if d := c.pending.Swap(nil); d != nil {
-		_ = d.Close()
+	if p := c.pending.Swap(nil); p != nil {
+		_ = (*p).Close()
 	}
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.unread.Load() && half.CloseWrite() == nil {
+	if c.unread.Load() && closeWrite(c.Conn) {
 		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
 		_, _ = io.Copy(io.Discard, struct{ io.Reader }{c.Conn})
 	}
 	return c.Conn.Close()
+}
+
+// takeEarly returns what handed, which is c as fasthttp hands it over, has read from c already, and leaves everything else to c. It must
+// not be called while c is being read.
+func (c *conn) takeEarly(handed io.Reader) []byte {
+	c.drained = true
+	early, _ := io.ReadAll(handed)
+	c.drained = false
+	return early
+}
+
+// closeWrite ends what is sent by c, and reports whether that can be done: its peer may go on sending.
+func closeWrite(c net.Conn) bool {
+	half, ok := c.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
 }
 
 // reset makes the connection end in an error for the client when it is closed, where a body has no other way to show that it was cut off.

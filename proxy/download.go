@@ -47,13 +47,16 @@ func (d *download) stream(rc *fasthttp.RequestCtx) {
 		return
 	}
 	// HTTP/1.0 knows no chunks: the body ends where the connection does (RFC 9112 section 6.3), which fasthttp does not offer.
-	d.client.pending.Store(d)
+	d.client.pending.Store(new(io.Closer(d)))
 	rc.HijackSetNoResponse(true)
 	rc.Hijack(func(client net.Conn) {
 		if d.client.pending.Swap(nil) == nil {
 			return // closed meanwhile
 		}
-		defer func() { _ = d.Close() }()
+		defer func() {
+			_ = d.Close()
+			_ = client.Close()
+		}()
 		h := &rc.Response.Header
 		h.Del(fasthttp.HeaderTransferEncoding)
 		h.SetContentLength(untilCloseBody)

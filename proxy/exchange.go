@@ -87,11 +87,14 @@ func (a *App) send(c *appConn, message []byte, up *upload, response *fasthttp.Re
 // maxInterim is how many interim responses (RFC 9110 section 15.2) are passed over before the final one. They are not relayed.
 const maxInterim = 16
 
-// readHead reads the head of the final response into h.
+// readHead reads the head of the final response into h. If that switches protocols, the error is errSwitched.
 func readHead(c *appConn, h *fasthttp.ResponseHeader) error {
 	for interim := range maxInterim {
-		if line, _ := c.r.Peek(len("HTTP/1.1 000")); bytes.HasSuffix(line, []byte(" 000")) {
+		switch line, _ := c.r.Peek(len("HTTP/1.1 000")); {
+		case bytes.HasSuffix(line, []byte(" 000")):
 			return errLowStatus // fasthttp would make 200 of it
+		case bytes.HasSuffix(line, []byte(" 101")):
+			return errSwitched // unread, for whoever asked for it
 		}
 		if err := h.Read(c.r); err != nil {
 			_, large := errors.AsType[*fasthttp.ErrSmallBuffer](err)
@@ -130,7 +133,7 @@ func isTimeout(err error) bool {
 // receive makes what follows the head the response of rc.
 func (a *App) receive(rc *fasthttp.RequestCtx, client *conn, c *appConn, up *upload) {
 	h := &rc.Response.Header
-	length, reusable := h.ContentLength(), keepsOpen(h) && !bound(rc)
+	length, reusable := h.ContentLength(), keepsOpen(h) && !bound(rc) && !c.sole
 	cleanResponse(h)
 	client.unread.Store(!up.taken())
 	switch {

@@ -20,15 +20,18 @@ type Sessions interface {
 // A Gate judges requests. It is safe for concurrent use.
 type Gate struct {
 	sessions Sessions
-	policy   atomic.Pointer[policy.Policy]
+	policy   *atomic.Pointer[policy.Policy]
 }
 
 // NewGate returns a Gate that judges by p.
 func NewGate(sessions Sessions, p *policy.Policy) *Gate {
-	g := &Gate{sessions: sessions}
+	g := &Gate{sessions: sessions, policy: new(atomic.Pointer[policy.Policy])}
 	g.policy.Store(p)
 	return g
 }
+
+// asking returns a Gate that asks sessions instead, by the same policy, now and after it is replaced.
+func (g *Gate) asking(sessions Sessions) *Gate { return &Gate{sessions: sessions, policy: g.policy} }
 
 // SetPolicy replaces the policy whole. A request is judged by one policy from beginning to end.
 func (g *Gate) SetPolicy(p *policy.Policy) { g.policy.Store(p) }
@@ -103,7 +106,7 @@ func (g *Gate) identify(ctx context.Context, c Presented, within time.Duration, 
 		answer, err := g.sessions.Lookup(ctx, c.Credential, within)
 		if err == nil {
 			d.Verdict, d.Reason = policy.Allowed, policy.SessionValid
-			d.Session, d.Renewed, d.Source = answer.Session, answer.Renewed, answer.Source
+			d.Session, d.Renewed, d.Source, d.BelieveFor = answer.Session, answer.Renewed, answer.Source, answer.BelieveFor
 			return
 		}
 		if errors.Is(err, upstream.ErrLimited) {

@@ -106,6 +106,7 @@ type observer struct {
 	decided      []observation
 	app          []int
 	limited      []proxy.Limit
+	tunnels      chan proxy.TunnelEnd // nil to keep none
 }
 
 func (o *observer) Began(proxy.Face) {
@@ -130,6 +131,12 @@ func (o *observer) AppAnswered(status int, _ time.Duration) {
 	o.mu.Lock()
 	o.app = append(o.app, status)
 	o.mu.Unlock()
+}
+
+func (o *observer) TunnelEnded(why proxy.TunnelEnd) {
+	if o.tunnels != nil {
+		o.tunnels <- why
+	}
 }
 
 func (o *observer) Limited(l proxy.Limit) {

@@ -58,6 +58,7 @@ const (
 	ConnectionsPerClientLimit
 	RequestsPerClientLimit
 	UnknownPerClientLimit
+	TunnelsLimit
 	limitsEnd
 )
 
@@ -88,6 +89,7 @@ var limitTable = [limitsEnd]struct {
 	ConnectionsPerClientLimit: {"connections_per_client", fasthttp.StatusTooManyRequests, ""},
 	RequestsPerClientLimit:    {"requests_per_client", fasthttp.StatusTooManyRequests, policy.TooManyRequests},
 	UnknownPerClientLimit:     {"unknown_per_client", fasthttp.StatusTooManyRequests, policy.TooManyUnknown},
+	TunnelsLimit:              {"tunnels", fasthttp.StatusServiceUnavailable, policy.TooManyTunnels},
 }
 
 // String returns the limit as configuration, logs and metrics spell it.

@@ -12,6 +12,7 @@ type lines struct {
 	connection, cookies  [][]byte // in order
 	token, authorization []byte   // the first of each
 	early                bool     // it may be a replay of one that was sent before (RFC 8470 section 5.1)
+	upgrade              soleLine
 	forwarded            [4]soleLine
 	chain                [][]byte // of X-Forwarded-For, in order
 	length               []byte   // of the body as it is announced, whatever is made of it; nil if it is not
@@ -81,6 +82,11 @@ func (l *lines) scan(h *fasthttp.RequestHeader, tokenHeader string) error {
 		case 't':
 			if _, ok := fieldValue(line, fasthttp.HeaderTransferEncoding); ok {
 				encoded = true
+			}
+		case 'u':
+			if value, ok := fieldValue(line, fasthttp.HeaderUpgrade); ok {
+				l.upgrade.value = value
+				l.upgrade.count++
 			}
 		}
 		if len(tokenHeader) > 0 && line[0]|0x20 == tokenHeader[0]|0x20 && l.token == nil {

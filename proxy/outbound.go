@@ -115,6 +115,7 @@ type outbound struct {
 	trusted     bool          // whether the peer's forwarding headers are believed
 	tls         bool
 	connection  [][]byte // the client's Connection lines
+	handshake   bool     // it asks for a WebSocket
 }
 
 // appendHead appends the head of the request to dst, up to the lines that frame its body. It fails when the client's head cannot be
@@ -130,6 +131,9 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	for name, value := range o.header.AllInOrder() {
 		if !isToken(name) {
 			return nil, errHeaders
+		}
+		if o.handshake {
+			name = spelled(name)
 		}
 		switch {
 		case listedIn(o.connection, name):

@@ -34,6 +34,9 @@ type request struct {
 	decision   policy.Decision
 	lines      lines
 	headErr    error // why the head cannot be passed on
+
+	handshake bool   // it asks for a WebSocket
+	mark      uint64 // the latest revocation when it was judged; of a handshake only
 }
 
 // scratch is memory that a request has for what it finds out.
@@ -102,12 +105,19 @@ func (r *request) judge() policy.Decision {
 		return malformed(policy.MalformedTarget)
 	}
 	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: destinationOf(h)}
+	if r.handshake = r.isHandshake(); r.handshake {
+		r.last = true // what a client sends behind a handshake that is refused is no request (RFC 9931)
+		r.conn.unread.Store(true)
+		r.mark = r.cfg.Tunnels.Revocations.LatestRevocation()
+	}
 	d, announced := r.preflight()
 	if !announced {
 		d = r.decide()
 	}
 	switch {
 	case d.Verdict != policy.Allowed:
+	case r.handshake && !r.origin().allowed(d.Route):
+		d.Verdict, d.Reason = policy.Denied, policy.OriginNotAllowed
 	case r.tooLong(d.Route.MaxBody):
 		d.Verdict, d.Reason = policy.Limited, policy.BodyTooLarge
 	case r.headErr != nil:
@@ -187,7 +197,7 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
 		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token},
 		peer: r.conn.peer, port: r.conn.port, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
-		skip: d.Route.StripSegments, prefix: d.Route.Prefix,
+		skip: d.Route.StripSegments, prefix: d.Route.Prefix, handshake: r.handshake,
 	}
 	if d.Route.ForwardCredential {
 		out.keeps = r.credential.Kind // none if nobody has looked, as for a preflight
@@ -205,7 +215,12 @@ func (r *request) forward(head []byte) {
 		return
 	}
 	began := time.Now()
-	err := r.cfg.App.exchange(r.base, r.ctx, r.conn, head, r.decision.Route.MaxBody)
+	var err error
+	if r.handshake {
+		err = r.upgrade(head)
+	} else {
+		err = r.cfg.App.exchange(r.base, r.ctx, r.conn, head, r.decision.Route.MaxBody)
+	}
 	if err == nil {
 		r.cfg.Observer.AppAnswered(r.ctx.Response.StatusCode(), time.Since(began))
 		r.share()
@@ -246,11 +261,13 @@ func (r *request) occupy() bool {
 	return true
 }
 
-// clientFault returns the decision about a request that the application did not answer because of its body.
+// clientFault returns the decision about a request that the application did not answer because of its body, or since it was not asked.
 func (r *request) clientFault(err error) (d policy.Decision, ok bool) {
 	switch over := Limit(r.conn.slow.Load()); {
 	case errors.Is(err, errTooLarge):
 		return beyond(BodyLimit), true
+	case errors.Is(err, errManyTunnels):
+		return beyond(TunnelsLimit), true
 	case errors.Is(err, errAborted) && over != 0:
 		return beyond(over), true
 	default:

@@ -53,6 +53,9 @@ type Observer interface {
 	Decided(f Face, d *policy.Decision, decided time.Duration)
 	Ended(f Face, total time.Duration)
 
+	// TunnelEnded is called once a tunnel.
+	TunnelEnded(why TunnelEnd)
+
 	// AppAnswered is called once a request to the application. The status is 0 when there was no answer.
 	AppAnswered(status int, took time.Duration)
 
@@ -76,6 +79,7 @@ type Config struct {
 	Credentials Credentials
 	Trusted     *Trusted
 	Limits      Limits
+	Tunnels     TunnelConfig
 
 	ForwardAuthPath string // empty turns the face off, and so for whoami
 	WhoamiPath      string
@@ -98,7 +102,8 @@ type Server struct {
 	silentApp, unjudged, unevaluated, untrusted, untold throttle            // for one message each
 	beyond                                              [limitsEnd]throttle // likewise, by limit
 
-	open *connections
+	open    *connections
+	tunnels *tunnels
 
 	down      atomic.Bool // set before a listener is closed, so that whoever finds one closed gets no kept connection
 	mu        sync.Mutex
@@ -116,6 +121,10 @@ func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg, limits: cfg.Limits.withDefaults(), open: newConnections()}
 	s.SetPolicy(cfg.Gate.Policy())
 	s.base, s.end = context.WithCancel(context.Background())
+	s.tunnels = &tunnels{
+		cfg: cfg.Tunnels, gate: cfg.Gate.asking(cfg.Tunnels.Sessions), base: s.base, observer: cfg.Observer, logger: cfg.Logger,
+		logEnds: cfg.AccessLog,
+	}
 	s.http = fasthttp.Server{
 		Handler:                      s.handle,
 		ExpectHandler:                s.expect,
@@ -134,6 +143,7 @@ func NewServer(cfg Config) *Server {
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
 		CloseOnShutdown:              true,
+		KeepHijackedConns:            true, // until we close them
 	}
 	return s
 }
@@ -164,8 +174,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	return s.http.Serve(l)
 }
 
-// Shutdown stops accepting, also for a Serve that is yet to come, and waits until all requests have ended. What is left when ctx ends is
-// cut off, and the error is that of ctx.
+// Shutdown stops accepting, also for a Serve that is yet to come, ends all tunnels, and waits until all requests have ended. What is left
+// when ctx ends is cut off, and the error is that of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.down.Store(true)
 	s.mu.Lock()
@@ -173,6 +183,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
+	s.tunnels.close()
 	err := s.http.ShutdownWithContext(ctx)
 	if ended := s.open.end(ctx); err == nil {
 		err = ended
@@ -183,6 +194,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Connections returns how many client connections are open.
 func (s *Server) Connections() int { return s.open.count() }
+
+// Tunnels returns how many tunnels are open.
+func (s *Server) Tunnels() int { return s.tunnels.count() }
 
 // handle serves one request by the face that its path names.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {

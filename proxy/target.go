@@ -26,6 +26,14 @@ type Target struct {
 // plain reports whether there is nothing about t but the one path, which has one reading.
 func (t *Target) plain() bool { return t.forms == 0 && !isMove(t.Method) }
 
+// clone returns t with bytes of its own.
+func (t *Target) clone() Target {
+	return Target{
+		Method: bytes.Clone(t.Method), Host: bytes.Clone(t.Host), Path: bytes.Clone(t.Path), Raw: bytes.Clone(t.Raw), forms: t.forms,
+		Destination: bytes.Clone(t.Destination),
+	}
+}
+
 // agrees reports whether all that t names takes the route, however a server may read it: otherwise one thing would be judged and another
 // served.
 func (t *Target) agrees(p *policy.Policy, route *policy.Route) bool {

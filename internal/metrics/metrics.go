@@ -36,6 +36,8 @@ type Metrics struct {
 	appAnswers  [len(codes)]prometheus.Counter
 	appDuration prometheus.Histogram
 
+	tunnelsEnded [len(proxy.TunnelEnds) + 1]prometheus.Counter // none at 0
+
 	upstreamRequests *prometheus.CounterVec
 	upstreamDuration *prometheus.HistogramVec
 

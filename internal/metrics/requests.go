@@ -52,6 +52,15 @@ func (m *Metrics) bindRequests(create promauto.Factory) {
 	for _, l := range proxy.AllLimits() {
 		m.limited[l] = limited.WithLabelValues(l.String())
 	}
+
+	ended := create.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_tunnels_ended_total",
+		Help: "WebSockets that were open by what ended them.",
+	}, []string{"cause"})
+	for _, e := range proxy.TunnelEnds {
+		m.tunnelsEnded[e] = ended.WithLabelValues(e.String())
+	}
+
 	for _, f := range proxy.Faces {
 		m.inFlight[f] = inFlight.WithLabelValues(f.String())
 		m.duration[f] = duration.WithLabelValues(f.String())
@@ -121,6 +130,9 @@ func (m *Metrics) Ended(f proxy.Face, total time.Duration) {
 	m.inFlight[f].Dec()
 	m.duration[f].Observe(total.Seconds())
 }
+
+// TunnelEnded implements [proxy.Observer].
+func (m *Metrics) TunnelEnded(why proxy.TunnelEnd) { m.tunnelsEnded[why].Inc() }
 
 // AppAnswered implements [proxy.Observer].
 func (m *Metrics) AppAnswered(status int, took time.Duration) {

@@ -57,6 +57,14 @@ func (m *Metrics) WatchConnections(open func() int) {
 	}, func() float64 { return float64(open()) }))
 }
 
+// WatchTunnels reads at every scrape how many WebSockets are open. It is called once.
+func (m *Metrics) WatchTunnels(open func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gatehouse_tunnels_open",
+		Help: "WebSockets open now.",
+	}, func() float64 { return float64(open()) }))
+}
+
 // WatchCache reads stats once a scrape. It is called once.
 func (m *Metrics) WatchCache(stats func() sessioncache.Stats) {
 	m.registry.MustRegister(cacheCollector{stats})

@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/gatehouse-proxy/gatehouse/upstream"
+import (
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
 
 // A Verdict is the outcome of judging a request. The zero Verdict denies.
 type Verdict uint8
@@ -74,6 +78,8 @@ const (
 	TooManyRequests     Reason = "too_many_requests"    // the client has as many requests at the application as it may
 	TooManyUnknown      Reason = "too_many_unknown"     // the client presented too many credentials that nobody knows
 	MalformedRequest    Reason = "malformed_request"    // it cannot be read as a request at all
+	OriginNotAllowed    Reason = "origin_not_allowed"   // a page of another origin may not open a WebSocket
+	TooManyTunnels      Reason = "too_many_tunnels"     // it may pass, but as many WebSockets are open as there may be
 	ApplicationFailed   Reason = "application_failed"   // it may pass, but the application gave no usable answer
 	UntrustedPeer       Reason = "untrusted_peer"       // forward-auth was asked by a peer that is not trusted
 	UnsupportedMethod   Reason = "unsupported_method"   // CONNECT, TRACE, or a method nobody knows
@@ -98,4 +104,6 @@ type Decision struct {
 
 	Renewed []string        // Set-Cookie lines for this very client
 	Source  upstream.Source // where the answer came from; meaningful when Session is set
+
+	BelieveFor time.Duration // how long the session may go on being believed without asking again; likewise
 }

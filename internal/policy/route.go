@@ -54,6 +54,9 @@ type Rule struct {
 	AllowEncodedSlashes bool   // whether a path may have encoded slashes, if it takes the route however they are read
 	ForwardCredential   bool   // whether the application gets the session credential
 	CORS                *CORS  // nil if nothing is said about pages of other origins
+
+	// Origins are those that may open a WebSocket, as browsers write them; "*" is every one. Nil is the origin of the request's own host.
+	Origins []string
 }
 
 // A Route is a compiled Rule. It is immutable.
@@ -70,6 +73,7 @@ type Route struct {
 	AllowEncodedSlashes bool
 	ForwardCredential   bool
 	CORS                *CORS
+	Origins             []string // as in Rule; nobody may change it
 
 	conditions []int // by their places in the policy
 	audience   int
@@ -117,6 +121,7 @@ func (p *Policy) compileRoutes(rules []Rule) error {
 		route := &Route{
 			Name: name, Index: i, Access: rule.Access, AAL: rule.Require.AAL, MaxAge: rule.Require.MaxAge, MaxBody: rule.MaxBody,
 			AllowEncodedSlashes: rule.AllowEncodedSlashes, ForwardCredential: rule.ForwardCredential, CORS: rule.CORS,
+			Origins: slices.Clone(rule.Origins),
 		}
 		if err := route.strip(rule.StripPrefix, rule.Path); err != nil {
 			return fmt.Errorf("compile route %q: %w", name, err)
