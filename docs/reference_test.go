@@ -31,6 +31,7 @@ func TestMetrics(t *testing.T) {
 	m.WatchGuard("kratos", guard.New(nil, guard.Config{}))
 	m.WatchCache(func() sessioncache.Stats { return sessioncache.Stats{} })
 	m.WatchConnections(func() int { return 0 })
+	m.WatchTunnels(func() int { return 0 })
 	m.CertificateLoaded(":443", time.Now())
 	families, err := m.Gatherer().Gather()
 	if err != nil {

@@ -115,7 +115,7 @@ func (o origin) allowed(route *policy.Route) bool {
 		return sameHost(o.line, o.host)
 	}
 	for _, allowed := range route.Origins {
-		if allowed == "*" || allowed == string(o.line) { // browsers write it in lower case
+		if allowed == policy.AnyOrigin || allowed == string(o.line) { // browsers write it in lower case
 			return true
 		}
 	}

@@ -94,14 +94,17 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		a.backend = newBackend(cfg.App)
 	}
 	a.server = proxy.NewServer(proxy.Config{
-		Gate:            proxy.NewGate(a.cache, compiled),
-		Sessions:        a.cache,
-		Passthrough:     a.service,
-		Observer:        a.metrics,
-		App:             a.backend,
-		Credentials:     credentialsOf(cfg),
-		Trusted:         trustedOf(cfg),
-		Limits:          limitsOf(&cfg.Limits),
+		Gate:        proxy.NewGate(a.cache, compiled),
+		Sessions:    a.cache,
+		Passthrough: a.service,
+		Observer:    a.metrics,
+		App:         a.backend,
+		Credentials: credentialsOf(cfg),
+		Trusted:     trustedOf(cfg),
+		Limits:      limitsOf(&cfg.Limits),
+		Tunnels: proxy.TunnelConfig{
+			Max: cfg.Limits.Tunnels, Idle: cfg.Limits.TunnelIdle, Revocations: a.cache, Sessions: a.cache.Unattended(),
+		},
 		ForwardAuthPath: cfg.ForwardAuth.Path,
 		WhoamiPath:      cfg.Whoami.Path,
 		Explain:         cfg.Explain,
@@ -112,6 +115,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	a.metrics.SetPolicy(compiled)
 	a.metrics.WatchCache(a.cache.Stats)
 	a.metrics.WatchConnections(a.server.Connections)
+	a.metrics.WatchTunnels(a.server.Tunnels)
 	a.metrics.Reloaded(true, time.Now())
 	a.admin = a.newAdmin()
 	return a, nil

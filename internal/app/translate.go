@@ -44,6 +44,7 @@ func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
 			Name: r.Name, Host: r.Match.Host, Path: r.Match.Path, Methods: r.Match.Methods, Access: access, Require: set.And(own),
 			Audience: r.Audience, MaxBody: int64(cmp.Or(r.MaxBody, cfg.Limits.Body)),
 			StripPrefix: r.StripPrefix, AllowEncodedSlashes: r.AllowEncodedSlashes, ForwardCredential: r.ForwardCredential, CORS: corsOf(r.CORS),
+			Origins: r.AllowedOrigins,
 		}
 		if cfg.IdentityToken != nil {
 			rules[i].Audience = cmp.Or(r.Audience, cfg.IdentityToken.Audience)

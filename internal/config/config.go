@@ -211,6 +211,11 @@ type Route struct {
 	// CORS is which pages of other origins may use the route: a section, or pass, which leaves it to the application. Default none: a
 	// preflight needs what every other OPTIONS request needs.
 	CORS *CORS `yaml:"cors,omitempty"`
+
+	// AllowedOrigins are the origins whose pages may open a WebSocket, such as https://app.example.com, or "*" for every page. Browsers send
+	// cookies with it from any page, so every origin in the list can act as its visitors. What sends no Origin, as programs do, is not
+	// kept out. Default: the host and port that the request is for, over http or https. A list replaces that.
+	AllowedOrigins []string `yaml:"allowed_origins,omitempty"`
 }
 
 // A CORS is how browsers are answered that ask whether a page of another origin may use a route
@@ -355,6 +360,14 @@ type Limits struct {
 	// UnknownPerClient is how many credentials one client may present in a minute, and at once, that turn out to be nobody's; 0 to 1000000,
 	// 0 is any number. Beyond that, credentials that are not remembered are refused with 429. Valid ones cost nothing. Default 3000.
 	UnknownPerClient int `yaml:"unknown_per_client"`
+
+	// Tunnels is how many WebSockets may be open at once; 0 to 1000000. More are refused with 503; each takes two connections. 0 turns
+	// WebSockets off: the application gets their handshakes as ordinary requests. Default 10000.
+	Tunnels int `yaml:"tunnels"`
+
+	// TunnelIdle is how long nothing may pass through a WebSocket, in either direction, before it is closed; 1s to 24h, or 0s for no limit.
+	// Default 1h.
+	TunnelIdle time.Duration `yaml:"tunnel_idle"`
 }
 
 // A ForwardAuth is where a front proxy asks for decisions.
@@ -408,6 +421,7 @@ func Default() Config {
 			Head: 64 * KiB, Headers: 128, URI: 16 * KiB, Body: Unlimited,
 			HeadTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, MinRate: 256,
 			Connections: 100_000, ConnectionsPerClient: 10_000, RequestsPerClient: 256, UnknownPerClient: 3000,
+			Tunnels: 10_000, TunnelIdle: time.Hour,
 		},
 		Log:      Log{Level: LevelInfo, Format: FormatAuto},
 		Shutdown: Shutdown{Timeout: 30 * time.Second},

@@ -86,7 +86,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 				AllowedHeaders: []string{"Content-Type"}, ExposedHeaders: []string{"X-Total-Count"},
 			},
 		},
-		{Match: config.Match{Path: "/*"}, Access: config.AccessSession},
+		{Match: config.Match{Path: "/*"}, Access: config.AccessSession, AllowedOrigins: []string{"https://app.example.com"}},
 	}
 	want.IdentityHeaders = config.IdentityHeaders{
 		{Name: "X-User-Id", Path: "identity.id"}, {Name: "X-User-Email", Path: "identity.traits.email"},
@@ -315,7 +315,7 @@ trusted_proxies: [10.0.0.0/8, 2001:db8::/48, 192.0.2.7, "::1", unix]
 credentials: [bearer, cookie]
 limits:
   { head: 4096, headers: 16, uri: 256B, body: 3GiB, head_timeout: 1s, body_timeout: 2s, min_rate: 0, connections: 7,
-    connections_per_client: 6, requests_per_client: 5, unknown_per_client: 0 }
+    connections_per_client: 6, requests_per_client: 5, unknown_per_client: 0, tunnels: 0, tunnel_idle: 0s }
 explain: true
 log: { level: error, format: text, access: true }
 shutdown: { delay: 5s, timeout: 1h }
@@ -438,6 +438,8 @@ func TestWarnings(t *testing.T) {
 	f(kratos+"routes: [{ match: { path: /sessions/whoami }, access: deny }, { match: { path: /admin/ }, access: deny }, { match: { path: / }, access: deny }]",
 		"routes[0]: /sessions/whoami is a path of Gatehouse itself, which no route decides about",
 		"routes[1]: /admin/ is this path only: write /admin/* for it and everything below it")
+	f(kratos+`routes: [{ match: { path: /a }, access: public, allowed_origins: ["*"] }, { match: { path: /b }, access: optional, allowed_origins: ["*"] }]`,
+		"routes[1]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins")
 }
 
 func TestLoad(t *testing.T) {

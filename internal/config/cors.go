@@ -28,19 +28,9 @@ func (l *loader) validateCORS(path string, r Route) {
 	if len(c.AllowedOrigins) == 0 {
 		l.report(path+".allowed_origins", "is missing: name the origins, such as https://app.example.com, or write `cors: pass`")
 	}
-	for i, origin := range c.AllowedOrigins {
-		item := fmt.Sprintf("%s.allowed_origins[%d]", path, i)
-		switch {
-		case origin == policy.AnyOrigin && len(c.AllowedOrigins) > 1:
-			l.report(item, `"*" is every origin: remove it, or the others`)
-		case origin == policy.AnyOrigin && c.AllowCredentials:
-			l.report(item, `"*" with allow_credentials would let every page act for its user: name the origins`)
-		case origin != policy.AnyOrigin:
-			l.check(item, originFault(origin))
-		}
-		if slices.Contains(c.AllowedOrigins[:i], origin) {
-			l.report(item, "%s is there already: remove one", quote(origin))
-		}
+	l.validateOrigins(path+".allowed_origins", c.AllowedOrigins)
+	if c.AllowCredentials && slices.Equal(c.AllowedOrigins, []string{policy.AnyOrigin}) {
+		l.report(path+".allowed_origins[0]", `"*" with allow_credentials would let every page act for its user: name the origins`)
 	}
 	for i, m := range c.AllowedMethods {
 		if !slices.Contains(policy.Methods(), m) {
@@ -50,6 +40,22 @@ func (l *loader) validateCORS(path string, r Route) {
 	l.validateNames(path+".allowed_headers", c.AllowedHeaders)
 	l.validateNames(path+".exposed_headers", c.ExposedHeaders)
 	between(l, path+".max_age", c.MaxAge, 0, 24*time.Hour)
+}
+
+// validateOrigins checks the origins of pages that may do something.
+func (l *loader) validateOrigins(path string, origins []string) {
+	for i, origin := range origins {
+		item := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case origin != policy.AnyOrigin:
+			l.check(item, originFault(origin))
+		case len(origins) > 1:
+			l.report(item, `"*" is every origin: remove it, or the others`)
+		}
+		if slices.Contains(origins[:i], origin) {
+			l.report(item, "%s is there already: remove one", quote(origin))
+		}
+	}
 }
 
 // validateNames checks names of headers.

@@ -80,6 +80,8 @@ limits:
   connections_per_client: 10000
   requests_per_client: 256
   unknown_per_client: 3000
+  tunnels: 10000
+  tunnel_idle: 1h
 explain: false
 log:
   level: info

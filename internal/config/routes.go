@@ -88,6 +88,12 @@ func (l *loader) validateRoute(path string, r Route) {
 	if r.CORS != nil {
 		l.validateCORS(path+".cors", r)
 	}
+	if r.AllowedOrigins != nil {
+		if len(r.AllowedOrigins) == 0 {
+			l.report(path+".allowed_origins", "no page could open a WebSocket: name an origin, or remove the key for the host's own")
+		}
+		l.validateOrigins(path+".allowed_origins", r.AllowedOrigins)
+	}
 }
 
 // nameBytes are the characters of names of routes.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -60,6 +61,10 @@ func (l *loader) validateLimits(c *Limits) {
 	between(l, "limits.connections_per_client", c.ConnectionsPerClient, 0, 1_000_000)
 	between(l, "limits.requests_per_client", c.RequestsPerClient, 0, 1_000_000)
 	between(l, "limits.unknown_per_client", c.UnknownPerClient, 0, 1_000_000)
+	between(l, "limits.tunnels", c.Tunnels, 0, 1_000_000)
+	if c.TunnelIdle != 0 {
+		between(l, "limits.tunnel_idle", c.TunnelIdle, time.Second, 24*time.Hour)
+	}
 }
 
 func (l *loader) validateUpstream(u Upstream) {
@@ -205,6 +210,9 @@ func (c *Config) Warnings() []string {
 	for i, r := range c.Routes {
 		if r.Access == AccessPublic && r.Match.Host == "" && r.Match.Path == "/*" {
 			warn("routes[%d]: everything that no earlier route matches is public", i)
+		}
+		if r.Access != AccessPublic && slices.Contains(r.AllowedOrigins, policy.AnyOrigin) {
+			warn("routes[%d]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins", i)
 		}
 		if path := r.Match.Path; path == c.Whoami.Path || path == c.ForwardAuth.Path || c.IdentityToken != nil && path == c.IdentityToken.KeysPath {
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)

@@ -23,5 +23,8 @@
 //
 // The label listener is the address of a listener as the configuration has it.
 //
+// The label cause of gatehouse_tunnels_ended_total is what ended a WebSocket: client, app, revoked, expired, policy, outage, idle or
+// shutdown.
+//
 // The label code of gatehouse_app_requests_total is the class of the application's status, 1xx to 5xx, or none when it gave no answer.
 package metrics

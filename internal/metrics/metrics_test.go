@@ -29,6 +29,7 @@ func newMetrics(t testing.TB, stats sessioncache.Stats) *metrics.Metrics {
 	m.WatchGuard("kratos", &fakeGuard{inFlight: 2})
 	m.WatchCache(func() sessioncache.Stats { return stats })
 	m.WatchConnections(func() int { return 7 })
+	m.WatchTunnels(func() int { return 8 })
 	m.CertificateLoaded(":443", time.Unix(1, 0))
 	return m
 }
@@ -117,6 +118,8 @@ func TestNames(t *testing.T) {
 		"gatehouse_session_unbelieved_nos_total",
 		"gatehouse_tls_certificate_last_reload_successful",
 		"gatehouse_tls_certificate_not_after_timestamp_seconds",
+		"gatehouse_tunnels_ended_total",
+		"gatehouse_tunnels_open",
 		"gatehouse_upstream_breaker_open",
 		"gatehouse_upstream_in_flight",
 		"gatehouse_upstream_request_duration_seconds",
@@ -289,6 +292,17 @@ func TestReloadWhileDeciding(t *testing.T) {
 	}
 }
 
+func TestTunnels(t *testing.T) {
+	m := newMetrics(t, sessioncache.Stats{})
+	for i, why := range proxy.TunnelEnds {
+		for range i + 1 {
+			m.TunnelEnded(why)
+		}
+	}
+	expect(t, "ended", samples(t, m, "gatehouse_tunnels_ended_total"), `{cause="app"} 2`, `{cause="client"} 1`, `{cause="expired"} 4`,
+		`{cause="idle"} 7`, `{cause="outage"} 6`, `{cause="policy"} 5`, `{cause="revoked"} 3`, `{cause="shutdown"} 8`)
+}
+
 func TestAppAnswered(t *testing.T) {
 	f := func(status int, code string) {
 		t.Helper()
@@ -363,6 +377,7 @@ func TestWatchCache(t *testing.T) {
 	f("gatehouse_session_cache_rejections_total", "51")
 	f("gatehouse_session_unbelieved_nos_total", "61")
 	f("gatehouse_connections_open", "7")
+	f("gatehouse_tunnels_open", "8")
 }
 
 func TestRevokedAndReloaded(t *testing.T) {
