@@ -106,8 +106,7 @@ func (r *request) judge() policy.Decision {
 	}
 	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: destinationOf(h)}
 	if r.handshake = r.isHandshake(); r.handshake {
-		r.last = true // what a client sends behind a handshake that is refused is no request (RFC 9931)
-		r.conn.unread.Store(true)
+		r.conn.unread.Store(true) // what comes behind it is no request, whether it is granted or refused (RFC 9931)
 		r.mark = r.cfg.Tunnels.Revocations.LatestRevocation()
 	}
 	d, announced := r.preflight()

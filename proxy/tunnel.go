@@ -192,6 +192,7 @@ func (t *tunnel) relay(dst io.Writer, src io.Reader, first []byte, from, to Tunn
 		half, ok := dst.(interface{ CloseWrite() error })
 		if errors.Is(err, io.EOF) && ok && half.CloseWrite() == nil {
 			t.why.CompareAndSwap(0, uint32(from))
+			t.active.Store(true) // the end is something that passes
 			t.halved.Store(true)
 			return
 		}

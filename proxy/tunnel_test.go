@@ -24,7 +24,7 @@ func TestTunnel(t *testing.T) {
 			"Keep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\nX-Gatehouse-Cache: forged\r\nX-Empty:\r\n\r\n")
 		_, _ = io.Copy(c.Conn, c.r)
 	})
-	g := newTunnelling(t, app)
+	g := newTunnelling(t, app, func(s *setup) { s.AccessLog = true })
 	answer := hit(session("alice"))
 	answer.Renewed = []string{"ory_kratos_session=new; Path=/"}
 	g.sessions.know("cookie "+aliceCookie, answer, nil)
@@ -67,8 +67,10 @@ func TestTunnel(t *testing.T) {
 	if got := g.observer.last(); got != (observation{proxy.ProxyFace, policy.Allowed, policy.SessionValid}) {
 		t.Errorf("%+v", got)
 	}
-	if log := g.log.String(); strings.Contains(log, aliceCookie) {
-		t.Errorf("the credential was logged: %s", log)
+	log := g.log.String()
+	if !strings.Contains(log, "status=101") || !strings.Contains(log, "cause=client") || !strings.Contains(log, "identity=identity-alice") ||
+		strings.Contains(log, aliceCookie) || strings.Contains(log, "room=") {
+		t.Errorf("log %s", log)
 	}
 }
 
@@ -478,5 +480,49 @@ func TestShutdownEndsTunnels(t *testing.T) {
 		if why := g.end(); why != proxy.EndedByShutdown {
 			t.Errorf("ended by %v", why)
 		}
+	}
+}
+
+// A thousand tunnels work at a time, and those of a session that is revoked end, all of them, and no others.
+func TestThousandTunnels(t *testing.T) {
+	const each = 500
+	g := newTunnelling(t, echoing(t), func(s *setup) { s.Tunnels.Max = 2 * each })
+	var alices, bobs [each]*client
+	for i := range each {
+		alices[i], bobs[i] = g.open("/x", alice), g.open("/x", bob)
+	}
+	speak := func(cs []*client) {
+		t.Helper()
+		for i, c := range cs {
+			c.send(textFrame(fmt.Sprint("hello ", i)))
+		}
+		for i, c := range cs {
+			c.expect(textFrame(fmt.Sprint("hello ", i)))
+		}
+	}
+	speak(alices[:])
+	speak(bobs[:])
+	if n := g.Tunnels(); n != 2*each {
+		t.Errorf("%d tunnels are open", n)
+	}
+	g.revocations.revoke("session-alice")
+	for _, c := range alices {
+		c.closed(1008)
+		_ = c.Close()
+	}
+	for range each {
+		if why := g.end(); why != proxy.EndedByRevocation {
+			t.Fatalf("ended by %v", why)
+		}
+	}
+	speak(bobs[:])
+	if n := g.Tunnels(); n != each {
+		t.Errorf("%d tunnels are open", n)
+	}
+	for _, c := range bobs {
+		_ = c.Close()
+	}
+	for range each {
+		g.end()
 	}
 }

@@ -25,6 +25,7 @@ type watched struct {
 	answer func(context.Context) (upstream.Answer, error) // of the session service
 	asked  int
 	seq    atomic.Uint64
+	looked int             // how often it was asked what has been revoked
 	hit    map[uint64]bool // which revocations concern the session
 	mu     sync.Mutex
 }
@@ -45,6 +46,7 @@ func (w *watched) LatestRevocation() uint64 { return w.seq.Load() }
 func (w *watched) RevokedSince(n uint64, c upstream.Credential, s *upstream.Session) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.looked++
 	if string(c.Value) != "token" || s.ID != "S" {
 		w.t.Errorf("asked for %q and %s", c.Value, s.ID)
 	}
@@ -167,8 +169,13 @@ func (w *watched) lives() {
 func (w *watched) ends(d time.Duration, why TunnelEnd, code uint16, client, app peer) {
 	w.t.Helper()
 	began := time.Now()
-	if got := <-w.ended; got != why {
-		w.t.Errorf("ended: %v, want %v", got, why)
+	select {
+	case got := <-w.ended:
+		if got != why {
+			w.t.Errorf("ended: %v, want %v", got, why)
+		}
+	case <-time.After(time.Hour):
+		w.t.Fatal("did not end")
 	}
 	<-app.rest
 	rest := <-client.rest
@@ -206,6 +213,9 @@ func TestTunnelIsWatched(t *testing.T) {
 		w.revoke(false)
 		time.Sleep(10 * time.Second)
 		w.lives()
+		if w.looked != 1 {
+			t.Errorf("looked %d times at one revocation", w.looked)
+		}
 		w.revoke(true)
 		w.revoke(false)
 		w.ends(soon, EndedByRevocation, 1008, client, app)
@@ -380,6 +390,52 @@ func TestTunnelIdle(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		w.lives()
 	})
+}
+
+// A halfPipe can be told that nothing more will be sent by it.
+type halfPipe struct{ net.Conn }
+
+func (halfPipe) CloseWrite() error { return nil }
+
+// A side that has ended gives the other half a minute, and no more, however long the idle limit is.
+func TestHalfOpenTunnelEndsSooner(t *testing.T) {
+	for _, idle := range []time.Duration{0, time.Hour} {
+		watch(t, idle.String(), idle, func(w *watched) {
+			near, client := net.Pipe()
+			appNear, app := net.Pipe()
+			g := grounds{policy: w.gate.Policy(), quiet: time.Now()}
+			w.take()
+			tunnel := &tunnel{grounds: g, registry: w.tunnels, client: newConn(near, nil), app: halfPipe{appNear}}
+			readRest(client)
+			rest := readRest(app)
+			w.add(tunnel)
+			go tunnel.run(nil, nil, nil)
+			time.Sleep(time.Minute)
+			_ = client.Close()
+			time.Sleep(25 * time.Second)
+			w.lives()
+			time.Sleep(10 * time.Second)
+			if why := <-w.ended; why != EndedByClient {
+				t.Errorf("ended: %v", why)
+			}
+			<-rest
+		})
+	}
+}
+
+// A client that is gone before its tunnel could begin leaves nothing behind: fasthttp drops a hijack whose client is gone, and says so to
+// nobody.
+func TestTunnelThatNeverBegan(t *testing.T) {
+	w := newWatched(t, 0)
+	near, _ := net.Pipe()
+	appNear, app := net.Pipe()
+	w.take()
+	client := newConn(near, nil)
+	client.pending.Store(new(io.Closer(&tunnel{registry: w.tunnels, client: client, app: appNear})))
+	_ = client.Close()
+	if _, err := app.Read(make([]byte, 1)); err != io.EOF || w.taken != 0 {
+		t.Errorf("the application's connection: %v; %d places are taken", err, w.taken)
+	}
 }
 
 // However many tunnels have to be judged again at once, few questions are under way at a time, and all tunnels get their turn.
