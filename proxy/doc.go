@@ -15,6 +15,8 @@
 //   - The session credential stays in the gateway. It reaches no log, and the application only where its route says so.
 //   - A body that is cut off is cut off on the other side, too. No request with side effects is sent twice. Bytes that an application
 //     sends unasked reach nobody, and a body that was not read is never taken for a request.
+//   - An open WebSocket ends within a second of the revocation of its session, when the session's time is up, and when a request like the
+//     one that opened it would no longer pass.
 //   - A request that is answered from memory allocates nothing.
 //
 // HTTP is spoken in the versions 1.0 and 1.1. This is the only package that knows fasthttp's RequestCtx, whose habits shape it: its

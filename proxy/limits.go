@@ -126,7 +126,11 @@ func (s *Server) limited(l Limit, c *conn) {
 		return
 	}
 	if ok, missed := s.beyond[l].allow(); ok {
-		s.cfg.Logger.Warn("limit was reached: a client that is a proxy must be in trusted_proxies",
+		message := "limit was reached: a client that is a proxy must be in trusted_proxies"
+		if l == ConnectionsLimit || l == TunnelsLimit {
+			message = "limit was reached: raise it if so many are meant to be"
+		}
+		s.cfg.Logger.Warn(message,
 			"limit", l.String(), "client", c.RemoteAddr().String(), "not_logged", missed)
 	}
 }
