@@ -405,7 +405,7 @@ func TestHalfOpenTunnelEndsSooner(t *testing.T) {
 			appNear, app := net.Pipe()
 			g := grounds{policy: w.gate.Policy(), quiet: time.Now()}
 			w.take()
-			tunnel := &tunnel{grounds: g, registry: w.tunnels, client: newConn(near, nil), app: halfPipe{appNear}}
+			tunnel := &tunnel{grounds: g, registry: w.tunnels, client: newConn(near, w.server), app: halfPipe{appNear}}
 			readRest(client)
 			rest := readRest(app)
 			w.add(tunnel)
@@ -430,7 +430,7 @@ func TestTunnelThatNeverBegan(t *testing.T) {
 	near, _ := net.Pipe()
 	appNear, app := net.Pipe()
 	w.take()
-	client := newConn(near, nil)
+	client := newConn(near, w.server)
 	client.pending.Store(new(io.Closer(&tunnel{registry: w.tunnels, client: client, app: appNear})))
 	_ = client.Close()
 	if _, err := app.Read(make([]byte, 1)); err != io.EOF || w.taken != 0 {
