@@ -39,8 +39,14 @@ type question struct {
 }
 
 // oldest is the earliest moment at which a question may have begun whose answer will do. Whoever wants an answer newer than a second
-// accepts one from within the second before the look-up: nobody can tell how long the request was on its way.
-func (q *question) oldest() time.Duration { return q.at.mono - max(q.within, everySecond) }
+// accepts one from within the second before the look-up: nobody can tell how long the request was on its way. Whoever wants one from after
+// that says so with an age below zero.
+func (q *question) oldest() time.Duration {
+	if q.within < 0 {
+		return q.at.mono
+	}
+	return q.at.mono - max(q.within, everySecond)
+}
 
 // receivers is how many callers the question adds to those who can receive a renewed credential.
 func (q *question) receivers() int {

@@ -66,7 +66,7 @@ type Cache struct {
 	window    bounded[*entry]
 	joined    *joinedTable
 	negatives bounded[denial]
-	forced    bounded[time.Duration] // when somebody last insisted on an answer about a session
+	forced    bounded[time.Duration] // when somebody may insist again on an answer about a session
 	revoked   *revocations
 
 	mu      sync.Mutex // guards flights, each flight's waiting, closed, and the order of what is written to forced
@@ -125,8 +125,8 @@ func (c *Cache) Session(ctx context.Context, cred upstream.Credential) (upstream
 
 // Lookup is like [Cache.Session] for a caller who says how old an answer may be: [upstream.Unlimited] is as old as the configuration
 // allows, and 0 asks the service now. A second of age is always accepted, and for the sake of the service nobody can have more than
-// one question a second asked about one session: who comes within that second gets what is remembered. If no answer can be had, an
-// older one does not stand in for it.
+// one question a second asked about one session: who comes within that second gets what is remembered. An age below 0 accepts no answer from
+// before the look-up; a few such questions may be asked at once. If no answer can be had, an older one does not stand in for it.
 //
 // When ctx ends first, its error is returned, and the question goes on without the caller.
 func (c *Cache) Lookup(ctx context.Context, cred upstream.Credential, within time.Duration) (upstream.Answer, error) {
@@ -230,16 +230,28 @@ func (c *Cache) denied(d digest, at moment, within time.Duration) (denial, bool)
 
 // mayForce reports whether q may insist on an answer about its session now, whatever cookie it came with. Cache.mu is held.
 func (c *Cache) mayForce(q *question) bool {
-	if q.held.age(q.at) < everySecond {
+	if q.within >= 0 && q.held.age(q.at) < everySecond {
 		return false
 	}
 	key := c.digests.session(q.held.session.ID)
-	if last, ok := c.forced.Get(key); ok && q.at.mono-last < everySecond {
+	next, ok := c.forced.Get(key)
+	if !ok {
+		next = q.at.mono
+	}
+	ahead := time.Duration(0)
+	if q.within < 0 {
+		ahead = inAdvance * everySecond
+	}
+	if next > q.at.mono+ahead {
 		return false
 	}
-	c.forced.add(key, q.at.mono)
+	c.forced.add(key, max(next, q.at.mono)+everySecond)
 	return true
 }
+
+// inAdvance is how many questions somebody may have asked before their second has come who wants an answer from no earlier than now. Those who
+// were just turned away and have just signed in anew are few, and must not be told what held before.
+const inAdvance = 3
 
 // RevokeSession ends the session with the given id, whatever credentials stand for it. When it returns, the session is not served to
 // any look-up that begins afterwards, unless the service says anew that it is good.

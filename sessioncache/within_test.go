@@ -62,6 +62,33 @@ func TestWithin(t *testing.T) {
 	})
 }
 
+// Who has been told that a session lacks something comes back with a better one, perhaps at once, and is not told the same from memory. But that is no way to
+// have the service asked without bound.
+func TestWithinBelowZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t)
+		s.say("a", yes("S", "I"))
+		c := newCache(t, s, sessioncache.Config{FreshFor: time.Hour})
+		want := func(src upstream.Source) {
+			t.Helper()
+			a, err := c.Lookup(t.Context(), cookie("a"), -1)
+			checkSession(t, a, err, "S", src)
+			synctest.Wait()
+		}
+		want(upstream.Asked)
+		for range 4 {
+			want(upstream.Asked)
+		}
+		want(upstream.Hit)
+		time.Sleep(999 * time.Millisecond)
+		want(upstream.Hit)
+		time.Sleep(time.Millisecond)
+		want(upstream.Asked)
+		want(upstream.Hit)
+		wantQuestions(t, s, "a", 6)
+	})
+}
+
 // However many insist on an answer about one session, and through however many cookies, the service is asked once a second.
 func TestForcedQuestionsOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
