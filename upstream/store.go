@@ -34,6 +34,10 @@ type Refusal struct {
 	ContentType string // of Body
 	ErrorID     string // the service's name for the reason, such as session_aal2_required; may be empty
 	Body        []byte // the service's own words; immutable
+
+	// Redirect is where the person can mend it in a browser: an absolute URL of http or https, in visible ASCII and without fragment. It is
+	// empty if the service does not say.
+	Redirect string
 }
 
 // Error names the status and the reason, never the body.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -33,7 +35,9 @@ func (r *reply) session() (*upstream.Session, error) {
 		}
 	case http.StatusForbidden:
 		if r.isError() {
-			return nil, &upstream.Refusal{Status: r.Status, ContentType: r.ContentType(), ErrorID: r.errorID(), Body: r.Body}
+			return nil, &upstream.Refusal{
+				Status: r.Status, ContentType: r.ContentType(), ErrorID: r.errorID(), Body: r.Body, Redirect: r.redirect(),
+			}
 		}
 	}
 	return nil, r.Outage("/sessions/whoami")
@@ -123,4 +127,14 @@ func (r *reply) errorID() string {
 		return ""
 	}
 	return id
+}
+
+// redirect returns where a browser can mend what the error is about, or nothing if that is no absolute URL.
+func (r *reply) redirect() string {
+	to := r.Get("redirect_browser_to").Str
+	u, err := url.Parse(to)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.ContainsAny(to, " #") || !httpclient.IsPrintable(to) {
+		return ""
+	}
+	return to
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -328,4 +329,23 @@ func FuzzSession(f *testing.F) {
 		f(upstreamtest.Token("very-secret"))
 		f(upstreamtest.Cookie(cookieName, "very-secret"))
 	})
+}
+
+// Where a refusal can be mended is told only if a browser can be led there.
+func TestRefusalRedirect(t *testing.T) {
+	f := func(to, want string) {
+		t.Helper()
+		_, client := newPeer(t, say(response(403, `{"error":{"id":"session_aal2_required"},"redirect_browser_to":`+strconv.Quote(to)+`}`)))
+		_, err := client.Session(t.Context(), upstreamtest.Token("secret"))
+		refusal, ok := errors.AsType[*upstream.Refusal](err)
+		if !ok || refusal.Redirect != want {
+			t.Errorf("%q: error %v, %+v", to, err, refusal)
+		}
+	}
+	for _, to := range []string{"https://id.example.com/login?aal=aal2", "http://127.0.0.1:4433/self-service/login/browser"} {
+		f(to, to)
+	}
+	for _, to := range []string{"", "/login", "//id.example.com/", "javascript:alert(1)", "https:///x", "https://a/#b", "https://a/ b", "https://a/\r\nb", "https://ä/"} {
+		f(to, "")
+	}
 }

@@ -43,7 +43,10 @@ const (
 
 // AAL2Refusal returns the refusal of Kratos to vouch for a session that needs a second factor.
 func AAL2Refusal() *upstream.Refusal {
-	return &upstream.Refusal{Status: 403, ContentType: "application/json", ErrorID: "session_aal2_required", Body: []byte(AAL2Body)}
+	return &upstream.Refusal{
+		Status: 403, ContentType: "application/json", ErrorID: "session_aal2_required", Body: []byte(AAL2Body),
+		Redirect: "http://127.0.0.1:4433/self-service/login/browser?aal=aal2",
+	}
 }
 
 // A Login is a session that a [Service] knows, and the credentials that stand for it. What is left zero is filled in.
