@@ -36,6 +36,8 @@ func (idle) Began(proxy.Face)                                    {}
 func (idle) Decided(proxy.Face, *policy.Decision, time.Duration) {}
 func (idle) Ended(proxy.Face, time.Duration)                     {}
 func (idle) TunnelEnded(proxy.TunnelEnd)                         {}
+func (idle) ForeignHeaders(proxy.Dialect)                        {}
+func (idle) LargeAnswer()                                        {}
 func (idle) AppAnswered(int, time.Duration)                      {}
 func (idle) Limited(proxy.Limit)                                 {}
 func (idle) Forward(context.Context, upstream.Credential, []byte) (upstream.Reply, error) {
@@ -113,6 +115,9 @@ func benchRequests() map[string]string {
 		"bearer": "Authorization: Bearer " + realToken,
 	} {
 		all["forward-auth "+name] = request("GET", authPath, "", about("GET", "/app/page?q=1", "Accept: */*", "User-Agent: x", line)...)
+		all["traefik "+name] = request("GET", authPath+"/traefik", "", about("GET", "/app/page?q=1", "Accept: */*", line)...)
+		all["nginx "+name] = request("GET", authPath+"/nginx", "", "X-Original-Method: GET", "X-Original-URL: https://app.example.com/app/page?q=1", line)
+		all["envoy "+name] = request("GET", authPath+"/envoy//app/page?q=1", "", "X-Forwarded-Proto: https", line)
 		all["whoami "+name] = request("GET", "/sessions/whoami", "", "Accept: */*", line)
 	}
 	return all

@@ -18,13 +18,12 @@ const (
 // preflight decides on r.target if it is a CORS preflight and its route has something to say about those. A browser sends an OPTIONS
 // request with these two headers and without a body; whatever else looks like one is judged like any other request.
 func (r *request) preflight() (policy.Decision, bool) {
-	if string(r.target.Method) != fasthttp.MethodOptions {
+	if string(r.target.Method) != fasthttp.MethodOptions || r.target.Route != "" {
 		return policy.Decision{}, false
 	}
-	h := &r.ctx.Request.Header
-	origin, ok := single(h, headerOrigin)
-	announced, announces := single(h, headerRequestedMethod)
-	if !ok || !announces || hasRequestBody(h) || !policy.KnownMethod(announced) {
+	origin, ok := r.single(headerOrigin)
+	announced, announces := r.single(headerRequestedMethod)
+	if !ok || !announces || hasRequestBody(&r.ctx.Request.Header) || !policy.KnownMethod(announced) {
 		return policy.Decision{}, false
 	}
 	return r.cfg.Gate.Preflight(r.target, announced, origin)
@@ -56,7 +55,7 @@ func (r *request) share() {
 		if varies := h.PeekAll(fasthttp.HeaderVary); !listedIn(varies, []byte(headerOrigin)) && !listedIn(varies, []byte("*")) {
 			h.Add(fasthttp.HeaderVary, headerOrigin) // also if there is none now: caches must not give this answer to a page
 		}
-		origin, ok := single(&r.ctx.Request.Header, headerOrigin)
+		origin, ok := r.single(headerOrigin)
 		if !ok || !c.Allows(origin) {
 			return
 		}

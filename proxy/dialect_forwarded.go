@@ -1,43 +1,61 @@
 package proxy
 
-import "bytes"
+import "github.com/gatehouse-proxy/gatehouse/internal/policy"
 
-// forwardedTarget reads the target of a request as Traefik, Caddy and others describe it: X-Forwarded-Method, -Host and -Uri, each
-// exactly once, and X-Forwarded-Proto at most once. It returns the name of the first header that is missing, repeated or has no single
-// reading, and "" if there is none. Other families of headers are not looked at: the proxy in front may leave them as the client sent
-// them.
-func forwardedTarget(l *lines, s *scratch) (t Target, bad string) {
-	method, ok := l.forwarded[forwardedMethod].once()
-	if !ok || !isToken(method) {
-		return Target{}, forwardedNames[forwardedMethod]
+// describeForwarded reads a request as Traefik, Caddy and others describe it: X-Forwarded-Method, -Host, -Uri and -Proto, each exactly
+// once.
+func describeForwarded(r *request) (Target, fault) { return forwardedTarget(r, true) }
+
+// describePlain is [describeForwarded] for proxies that may leave out X-Forwarded-Proto.
+func describePlain(r *request) (Target, fault) { return forwardedTarget(r, false) }
+
+func forwardedTarget(r *request, needsProto bool) (t Target, f fault) {
+	l, ok := &r.lines.described, false
+	bad := func(line int) (Target, fault) { return Target{}, ill(line, policy.MalformedForward) }
+	if t.Method, ok = l[forwardedMethod].once(); !ok || !isToken(t.Method) {
+		return bad(forwardedMethod)
 	}
-	host, ok := l.forwarded[forwardedHost].once()
-	if ok {
-		host, ok = canonicalHost(host, s.host[:0])
+	if t.Authority, ok = l[forwardedHost].once(); !ok {
+		return bad(forwardedHost)
 	}
-	if !ok {
-		return Target{}, forwardedNames[forwardedHost]
+	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
+		return bad(forwardedHost)
 	}
-	raw, ok := l.forwarded[forwardedURI].once()
-	if !ok {
-		return Target{}, forwardedNames[forwardedURI]
+	if t.Raw, ok = l[forwardedURI].once(); !ok {
+		return bad(forwardedURI)
 	}
-	path, f, err := canonicalPath(raw, s.other[:0])
-	if err != nil {
-		return Target{}, forwardedNames[forwardedURI]
+	var err error
+	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
+		return bad(forwardedURI)
 	}
-	if proto := &l.forwarded[forwardedProto]; proto.count > 1 || proto.count == 1 && !knownScheme(proto.value) {
-		return Target{}, forwardedNames[forwardedProto]
+	if t.Scheme, ok = r.forwardedScheme(); !ok || needsProto && t.Scheme == "" {
+		return bad(forwardedProto)
 	}
-	return Target{Method: method, Host: host, Path: path, Raw: raw, forms: f}, ""
+	return t, fault{}
 }
 
-// knownScheme reports whether a proxy may name b as the scheme of a request. Traefik says ws and wss for WebSocket handshakes.
-func knownScheme(b []byte) bool {
-	for _, scheme := range [...]string{"http", "https", "ws", "wss"} {
-		if bytes.EqualFold(b, []byte(scheme)) {
-			return true
+// forwardedScheme reads X-Forwarded-Proto, which may be there once at most. Without it the scheme is not known, and empty.
+func (r *request) forwardedScheme() (scheme string, ok bool) {
+	proto := &r.lines.described[forwardedProto]
+	if proto.count == 0 {
+		return "", true
+	}
+	value, ok := proto.once()
+	if !ok {
+		return "", false
+	}
+	return schemeOf(value)
+}
+
+// ownScheme returns the scheme of the request by its own connection, or as a trusted peer has it.
+func (r *request) ownScheme() string {
+	if r.conn.trusted {
+		if scheme, ok := r.forwardedScheme(); ok && scheme != "" {
+			return scheme
 		}
 	}
-	return false
+	if r.conn.tls {
+		return "https"
+	}
+	return "http"
 }

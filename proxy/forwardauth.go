@@ -6,33 +6,36 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
-// forwardAuth answers another proxy that asks whether a request may pass. Allowed is exactly 200, with every identity header, empty where
-// nothing is known, so that a proxy which only copies what it is sent overwrites whatever the client sent (CVE-2026-30851).
+// forwardAuth answers another proxy that asks whether a request may pass. Allowed is exactly 200, with every identity header, empty
+// where nothing is known, so that a proxy which only copies what it is sent overwrites whatever the client sent (CVE-2026-30851).
 func (r *request) forwardAuth() {
-	d := r.judgeForwarded()
-	h := &r.ctx.Response.Header
-	if r.ctx.Request.Header.ConnectionUpgrade() {
+	if listedIn(r.lines.connection, []byte("upgrade")) {
 		// The proxy passes a WebSocket handshake on. Nothing is upgraded here, and some wait for the connection to end.
 		r.last = true
 	}
-	if d.Verdict != policy.Allowed {
-		r.refuse(d)
+	decision := r.judgeDescribed()
+	if decision.Verdict != policy.Allowed {
+		r.refuse(decision)
 		return
 	}
-	r.decision = d
+	r.decision = decision
+	h := &r.ctx.Response.Header
 	r.ctx.SetStatusCode(fasthttp.StatusOK)
 	h.SetCanonical(cacheControl, noStore)
-	for _, f := range d.View.Fields {
+	for _, f := range decision.View.Fields {
 		h.SetCanonical(f.Name, f.Value)
 	}
-	if name := d.View.Policy().TokenHeader(); name != nil {
-		h.SetCanonical(name, d.Token)
+	if name := decision.View.Policy().TokenHeader(); name != nil {
+		h.SetCanonical(name, decision.Token)
 	}
-	r.renew(d.Renewed)
+	r.renew(decision.Renewed)
+	if allow := dialects[r.dialect].allow; allow != nil {
+		allow(r)
+	}
 	if r.cfg.Explain {
 		r.explain()
-		if d.Session != nil {
-			h.Set(cacheHeader, d.Source.String())
+		if decision.Session != nil {
+			h.Set(cacheHeader, decision.Source.String())
 		}
 	}
 }
@@ -42,35 +45,51 @@ var (
 	noStore      = []byte("no-store")
 )
 
-// judgeForwarded decides on the request that a trusted peer describes.
-func (r *request) judgeForwarded() policy.Decision {
+// judgeDescribed decides on the request that a trusted peer describes.
+func (r *request) judgeDescribed() policy.Decision {
 	if r.ctx.IsConnect() || r.ctx.IsTrace() {
 		return malformed(policy.UnsupportedMethod)
 	}
 	if !r.conn.trusted {
 		if ok, missed := r.untrusted.allow(); ok {
 			r.cfg.Logger.Warn("forward-auth was asked by a peer that is not in trusted_proxies",
-				"peer", r.ctx.RemoteAddr().String(), "not_logged", missed)
+				"peer", r.conn.RemoteAddr().String(), "not_logged", missed)
 		}
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.UntrustedPeer}
 	}
-	target, bad := forwardedTarget(&r.lines, r.scratch)
-	if bad != "" {
-		if ok, missed := r.untold.allow(); ok {
-			r.cfg.Logger.Warn("forward-auth was asked about a request that cannot be told: the header must be there once, with one value",
-				"header", bad, "peer", r.ctx.RemoteAddr().String(), "not_logged", missed)
-		}
-		return malformed(policy.MalformedForward)
+	if !r.known {
+		return policy.Decision{Verdict: policy.Denied, Reason: policy.UnknownDialect}
 	}
-	r.target = target
-	if !policy.KnownMethod(target.Method) {
+	for _, line := range dialects[r.dialect].foreign {
+		if r.lines.described[line].count > 0 {
+			r.cfg.Observer.ForeignHeaders(r.dialect)
+			break
+		}
+	}
+	if r.target, r.fault = dialects[r.dialect].describe(r); r.fault.reason != "" {
+		r.target = Target{}
+		r.warnOfFault()
+		return malformed(r.fault.reason)
+	}
+	if !policy.KnownMethod(r.target.Method) {
 		return malformed(policy.UnsupportedMethod)
 	}
-	if isMove(target.Method) {
-		r.target.Destination, _ = single(&r.ctx.Request.Header, headerDestination)
+	if isMove(r.target.Method) {
+		r.target.Destination, _ = r.single(headerDestination)
 	}
 	if d, announced := r.preflight(); announced && d.Route.CORS.Pass { // any other preflight cannot be answered from here
 		return d
 	}
 	return r.decide()
+}
+
+// warnOfFault tells the operator of a question that is at fault itself.
+func (r *request) warnOfFault() {
+	if r.fault.reason != policy.MalformedForward {
+		return
+	}
+	if ok, missed := r.untold.allow(); ok {
+		r.cfg.Logger.Warn("forward-auth was asked about a request that cannot be told: the header must be there once, with one value",
+			"header", r.fault.header, "dialect", r.dialect.String(), "peer", r.conn.RemoteAddr().String(), "not_logged", missed)
+	}
 }

@@ -221,22 +221,22 @@ func FuzzForwardedTarget(f *testing.F) {
 		if h.Read(in) != nil || in.Buffered() > 0 {
 			return
 		}
-		var l lines
-		_ = l.read(&h, "X-Session-Token")
-		target, bad := forwardedTarget(&l, &scratch{})
-		if bad != "" {
+		r := request{scratch: new(scratch)}
+		_ = r.lines.read(&h, "X-Session-Token")
+		target, bad := describePlain(&r)
+		if bad != (fault{}) {
 			return
 		}
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 		if err != nil {
 			return // the front proxy sent what is no request to others
 		}
-		for _, name := range forwardedNames[:forwardedProto] {
+		for _, name := range describedNames[:forwardedProto] {
 			if len(req.Header[name]) != 1 {
 				t.Fatalf("%q: %s is there %d times", head, name, len(req.Header[name]))
 			}
 		}
-		said := func(i int) string { return req.Header.Get(forwardedNames[i]) }
+		said := func(i int) string { return req.Header.Get(describedNames[i]) }
 		u, err := url.ParseRequestURI(said(forwardedURI))
 		if err != nil || u.Host != "" || string(target.Raw) != said(forwardedURI) || string(target.Method) != said(forwardedMethod) {
 			t.Fatalf("%q: %q; net/url reads %v, %v", head, target, u, err)
@@ -248,8 +248,55 @@ func FuzzForwardedTarget(f *testing.F) {
 			!strings.Contains(host, ":") && string(target.Host) != strings.TrimSuffix(strings.ToLower(host), ".") {
 			t.Fatalf("%q: %q; net/url reads %q and %q", head, target, path, host)
 		}
-		if len(req.Header[forwardedNames[forwardedProto]]) > 1 || !isToken(target.Method) {
+		if len(req.Header[describedNames[forwardedProto]]) > 1 || !isToken(target.Method) {
 			t.Fatalf("%q: %q", head, target)
+		}
+	})
+}
+
+// What nginx says of a request is believed only where net/http finds each line exactly once, and net/url reads the URL as we do.
+func FuzzNginxTarget(f *testing.F) {
+	for _, seed := range []string{
+		"", "X-Original-Method: GET\r\nX-Original-URL: https://a/x", "X-Original-Method: GET\r\nX-Original-URI: /x?y=1",
+		"X-Original-Method: GET\r\nX-Original-URL: https://a/x\r\nX-Original-URI: /y", "X-Original-Method: GET\r\nX-Original-URL: https://a@b/x",
+		"x-original-method: PUT\r\nx-original-url: wss://A.b.:80/a%20b;c?d=/../http://e/", "X-Original-Method: GET\r\nX-Original-URL: https://a/../x",
+		"X-Original-Method: GET\r\nX-Original-URL: https://[::1]:8/x\r\nX-Original-Method: GET", "X-Original-Method: GET\r\nX-Original-URL: https://a\\b/x",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		head := slices.Concat([]byte("GET / HTTP/1.1\r\nHost: gate\r\n"), rest, []byte("\r\n\r\n"))
+		ctx := new(fasthttp.RequestCtx)
+		in := bufio.NewReaderSize(bytes.NewReader(head), len(head)+1)
+		if ctx.Request.Header.Read(in) != nil || in.Buffered() > 0 {
+			return
+		}
+		r := request{scratch: new(scratch), ctx: ctx}
+		_ = r.lines.read(&ctx.Request.Header, "X-Session-Token")
+		target, bad := describeNginx(&r)
+		if bad != (fault{}) {
+			return
+		}
+		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+		if err != nil {
+			return // nginx sent what is no request to others
+		}
+		all, uri := req.Header["X-Original-Url"], req.Header["X-Original-Uri"]
+		if len(all)+len(uri) != 1 || len(req.Header["X-Original-Method"]) != 1 || req.Header.Get("X-Original-Method") != string(target.Method) {
+			t.Fatalf("%q: %q", head, target)
+		}
+		text := "http://" + req.Host + strings.Join(uri, "")
+		if len(all) == 1 {
+			text = all[0]
+		}
+		u, err := url.Parse(text)
+		asked, _, _ := strings.Cut(string(target.Raw), "?")
+		if err != nil || u.User != nil || !strings.HasSuffix(text, string(target.Raw)) || string(target.Path) != readingOf(t, asked, 0) {
+			t.Fatalf("%q: %q; net/url reads %v, %v", head, target, u, err)
+		}
+		host := u.Hostname()
+		if !strings.Contains(host, ":") && string(target.Host) != strings.TrimSuffix(strings.ToLower(host), ".") {
+			t.Fatalf("%q: %q; net/url reads %q", head, target, host)
 		}
 	})
 }

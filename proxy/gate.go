@@ -11,8 +11,9 @@ import (
 )
 
 // Sessions says which session a credential stands for, from memory where it can. within is the greatest age of an answer that will do:
-// [upstream.Unlimited] for any that may be believed at all, zero for one that is asked for now. It keeps clients from having the service
-// asked over and over: who wants an answer now may get one that is a second old. Its errors are those of [upstream.Store].
+// [upstream.Unlimited] for any that may be believed at all, zero for one that is asked for now, and less for one from no earlier. It keeps
+// clients from having the service asked over and over: who wants an answer now may get one that is a second old, and one from no earlier is
+// to be had a few times at once. Its errors are those of [upstream.Store].
 type Sessions interface {
 	Lookup(ctx context.Context, c upstream.Credential, within time.Duration) (upstream.Answer, error)
 }
@@ -44,11 +45,16 @@ func (g *Gate) Policy() *policy.Policy { return g.policy.Load() }
 func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decision {
 	p := g.policy.Load()
 	route := p.Route(t.Host, t.Path, t.Method)
-	if !t.plain() && !t.agrees(p, route) {
+	agrees := t.plain() || t.Route == "" && t.agrees(p, route)
+	if t.Route != "" {
+		route = p.Named(t.Route)
+		agrees = agrees || t.namedAgrees(route)
+	}
+	if !agrees {
 		return malformed(policy.MalformedTarget)
 	}
 	if route == nil {
-		if !p.KnowsHost(t.Host) {
+		if t.Route == "" && !p.KnowsHost(t.Host) {
 			return policy.Decision{Verdict: policy.Denied, Reason: policy.UnknownHost}
 		}
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.NoRoute}
@@ -62,9 +68,9 @@ func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decisio
 		g.identify(ctx, c, upstream.Unlimited, &d)
 		if judge(p, &d); d.Verdict == policy.Denied && d.Source != upstream.Asked && d.Source != upstream.Coalesced {
 			// What is remembered does not meet what the route requires, but the person may have signed in anew since: the service is asked
-			// again before anybody is turned away. Sessions does so once a second for a session, however often it is wanted.
+			// again before anybody is turned away. Sessions bounds how often, for one session.
 			d = policy.Decision{Route: route}
-			g.identify(ctx, c, 0, &d)
+			g.identify(ctx, c, sinceNow, &d)
 			judge(p, &d)
 		}
 	default:
@@ -92,6 +98,9 @@ func (g *Gate) Preflight(t Target, announced, origin []byte) (policy.Decision, b
 	judge(p, &d)
 	return d, true
 }
+
+// sinceNow is the age of an answer that somebody wants who may have signed in a moment ago: none from before.
+const sinceNow = -1
 
 // identify finds the session that c stands for, as it was no longer than within ago, and decides as if the route required nothing more
 // of it.

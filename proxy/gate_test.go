@@ -140,7 +140,7 @@ func TestGateAsksAgainBeforeItTurnsAway(t *testing.T) {
 		t.Helper()
 		s := &fakeSessions{}
 		s.decide("bearer t", func(within time.Duration) (upstream.Answer, error) {
-			if within == 0 {
+			if within < 0 {
 				return again, againErr
 			}
 			return upstream.Answer{Session: one, Source: source, Renewed: []string{"old"}}, nil
@@ -160,12 +160,12 @@ func TestGateAsksAgainBeforeItTurnsAway(t *testing.T) {
 	}
 	raised, same := upstream.Answer{Session: two}, upstream.Answer{Session: one}
 	for _, source := range []upstream.Source{upstream.Hit, upstream.WindowHit, upstream.Stale} {
-		f(source, raised, nil, policy.Allowed, policy.SessionValid, upstream.Unlimited, 0)
-		f(source, same, nil, policy.Denied, policy.InsufficientAAL, upstream.Unlimited, 0)
-		f(source, upstream.Answer{Session: one, Source: upstream.Hit}, nil, policy.Denied, policy.InsufficientAAL, upstream.Unlimited, 0)
-		f(source, same, upstream.ErrNoSession, policy.Unauthenticated, policy.NoSession, upstream.Unlimited, 0)
-		f(source, same, &upstream.Refusal{Status: 403}, policy.Refused, policy.RefusedByService, upstream.Unlimited, 0)
-		f(source, same, errOutage, policy.Unavailable, policy.StoreUnavailable, upstream.Unlimited, 0)
+		f(source, raised, nil, policy.Allowed, policy.SessionValid, upstream.Unlimited, -1)
+		f(source, same, nil, policy.Denied, policy.InsufficientAAL, upstream.Unlimited, -1)
+		f(source, upstream.Answer{Session: one, Source: upstream.Hit}, nil, policy.Denied, policy.InsufficientAAL, upstream.Unlimited, -1)
+		f(source, same, upstream.ErrNoSession, policy.Unauthenticated, policy.NoSession, upstream.Unlimited, -1)
+		f(source, same, &upstream.Refusal{Status: 403}, policy.Refused, policy.RefusedByService, upstream.Unlimited, -1)
+		f(source, same, errOutage, policy.Unavailable, policy.StoreUnavailable, upstream.Unlimited, -1)
 	}
 	for _, source := range []upstream.Source{upstream.Asked, upstream.Coalesced} {
 		f(source, raised, nil, policy.Denied, policy.InsufficientAAL, upstream.Unlimited)
@@ -220,7 +220,7 @@ func TestGateAsksAgainForEveryRequirement(t *testing.T) {
 		}
 		s := &fakeSessions{}
 		s.decide("bearer t", func(within time.Duration) (upstream.Answer, error) {
-			if within == 0 {
+			if within < 0 {
 				return upstream.Answer{Session: again, Source: upstream.Asked}, nil
 			}
 			return upstream.Answer{Session: old, Source: upstream.Hit}, nil

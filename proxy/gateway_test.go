@@ -107,6 +107,8 @@ type observer struct {
 	app          []int
 	limited      []proxy.Limit
 	tunnels      chan proxy.TunnelEnd // nil to keep none
+	foreign      []proxy.Dialect
+	large        int
 }
 
 func (o *observer) Began(proxy.Face) {
@@ -124,6 +126,18 @@ func (o *observer) Decided(f proxy.Face, d *policy.Decision, _ time.Duration) {
 func (o *observer) Ended(proxy.Face, time.Duration) {
 	o.mu.Lock()
 	o.ended++
+	o.mu.Unlock()
+}
+
+func (o *observer) ForeignHeaders(d proxy.Dialect) {
+	o.mu.Lock()
+	o.foreign = append(o.foreign, d)
+	o.mu.Unlock()
+}
+
+func (o *observer) LargeAnswer() {
+	o.mu.Lock()
+	o.large++
 	o.mu.Unlock()
 }
 

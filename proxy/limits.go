@@ -137,8 +137,15 @@ func (s *Server) limited(l Limit, c *conn) {
 
 // beyondHead returns which limit the head of a request is beyond, or 0.
 func (r *request) beyondHead() Limit {
+	uri := len(r.ctx.Request.Header.RequestURI())
+	for _, line := range [...]int{forwardedURI, originalURL, originalURI} {
+		uri = max(uri, len(r.lines.described[line].value))
+	}
+	if r.described != nil {
+		uri = len(r.described.Target)
+	}
 	switch l := &r.limits; {
-	case len(r.ctx.Request.Header.RequestURI()) > l.URI || len(r.lines.forwarded[forwardedURI].value) > l.URI:
+	case uri > l.URI:
 		return URILimit
 	case r.lines.count > l.Headers:
 		return HeadersLimit

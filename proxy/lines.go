@@ -13,22 +13,28 @@ type lines struct {
 	token, authorization []byte   // the first of each
 	early                bool     // it may be a replay of one that was sent before (RFC 8470 section 5.1)
 	upgrade              soleLine
-	forwarded            [4]soleLine
+	described            [7]soleLine
 	chain                [][]byte // of X-Forwarded-For, in order
 	length               []byte   // of the body as it is announced, whatever is made of it; nil if it is not
 	count                int      // of all lines
 }
 
-// The lines in which a front proxy describes a request, by their place in lines.forwarded.
+// The lines in which a front proxy describes a request, by their place in lines.described.
 const (
 	forwardedMethod = iota
 	forwardedHost
 	forwardedURI
 	forwardedProto
+	originalURL
+	originalURI
+	originalMethod
 )
 
-// forwardedNames are their names.
-var forwardedNames = [...]string{"X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Proto"}
+// describedNames are their names.
+var describedNames = [...]string{
+	"X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Proto",
+	"X-Original-URL", "X-Original-URI", "X-Original-Method",
+}
 
 const headerEarlyData = "Early-Data"
 
@@ -94,8 +100,8 @@ func (l *lines) scan(h *fasthttp.RequestHeader, tokenHeader string) error {
 				l.token = value
 			}
 		}
-		if len(line) > len("x-forwarded-") && line[0]|0x20 == 'x' && line[2]|0x20 == 'f' {
-			l.forward(line)
+		if len(line) > len("x-original-") && line[0]|0x20 == 'x' && (line[2]|0x20 == 'f' || line[2]|0x20 == 'o') {
+			l.describe(line)
 		}
 	}
 	if chunked := h.ContentLength() == chunkedBody; encoded != chunked || encoded && l.length != nil {
@@ -104,12 +110,12 @@ func (l *lines) scan(h *fasthttp.RequestHeader, tokenHeader string) error {
 	return nil
 }
 
-// forward notes a line if it describes a request.
-func (l *lines) forward(line []byte) {
-	for i, name := range forwardedNames {
+// describe notes a line if it describes a request.
+func (l *lines) describe(line []byte) {
+	for i, name := range describedNames {
 		if value, ok := fieldValue(line, name); ok {
-			l.forwarded[i].value = value
-			l.forwarded[i].count++
+			l.described[i].value = value
+			l.described[i].count++
 			return
 		}
 	}
@@ -129,10 +135,10 @@ func (l *lines) ask(h *fasthttp.RequestHeader, tokenHeader string) {
 	l.authorization = h.Peek(fasthttp.HeaderAuthorization)
 	l.chain = append(l.chain, h.PeekAll(fasthttp.HeaderXForwardedFor)...)
 	l.early = len(h.PeekAll(headerEarlyData)) > 0
-	for i, name := range forwardedNames {
+	for i, name := range describedNames {
 		for _, value := range h.PeekAll(name) {
-			l.forwarded[i].value = value
-			l.forwarded[i].count++
+			l.described[i].value = value
+			l.described[i].count++
 		}
 	}
 }

@@ -35,8 +35,8 @@ func FuzzLines(f *testing.F) {
 				out = append(out, "cookie "+string(c))
 			}
 			out = append(out, "token "+string(l.token), "authorization "+string(l.authorization))
-			for i, s := range l.forwarded {
-				out = append(out, forwardedNames[i]+" "+string(s.value)+string(rune('0'+s.count%10)))
+			for i, s := range l.described {
+				out = append(out, describedNames[i]+" "+string(s.value)+string(rune('0'+s.count%10)))
 			}
 			return out
 		}

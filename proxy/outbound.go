@@ -3,7 +3,9 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -22,17 +24,23 @@ var errHeaders = errors.New("request has a header that cannot be passed on")
 // A strip knows which header lines of a client never reach the application under one policy. Names are compared folded, because CGI, WSGI
 // and PHP servers read X_User_Id, X.User.Id and X-User-Id as the same variable (CVE-2025-64484, CVE-2026-39858, CVE-2026-88011).
 type strip struct {
-	policy *policy.Policy
-	names  map[string]struct{}
+	policy   *policy.Policy
+	names    map[string]struct{}
+	identity map[string]string // the identity headers in lower case, by their folded names
+	removes  [2][]byte         // what a front proxy is told to remove from every request, without and with the session token header
 }
 
 // never lists what a client may not send to an application through any gateway: hop-by-hop fields (RFC 9110 section 7.6.1) and framing,
-// which belong to one connection; what only a gateway may say of a client; and what makes an application see another path or method
-// than the one that was judged.
+// which belong to one connection; and what only a gateway may say of a client.
 var never = []string{
 	"connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "content-length", "upgrade", "expect",
 	"http2-settings", "proxy-authorization", "proxy-authenticate", "host",
 	"forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip",
+}
+
+// misleading lists what nobody may send to an application: what makes it see another path or method than the one that was judged, or an
+// identity that was not.
+var misleading = []string{
 	"x-original-url", "x-original-uri", "x-original-method", "x-original-host", "x-rewrite-url",
 	"x-http-method", "x-http-method-override", "x-method-override", "x-middleware-subrequest",
 	"x-kratos-authenticated-identity-id",
@@ -43,21 +51,51 @@ var neverBelow = []string{"x-forwarded-", "x-gatehouse-", "x-envoy-"}
 
 // newStrip returns the strip of a policy. tokenHeader may be empty.
 func newStrip(p *policy.Policy, tokenHeader string) *strip {
-	s := &strip{policy: p, names: make(map[string]struct{}, len(never)+len(p.Headers())+1)}
-	add := func(name string) { s.names[string(fold(make([]byte, 0, maxFolded), []byte(name)))] = struct{}{} }
-	for _, name := range never {
-		add(name)
+	s := &strip{policy: p, names: make(map[string]struct{}, len(never)+len(misleading)+len(p.Headers())+1), identity: map[string]string{}}
+	folded := func(name string) string { return string(fold(make([]byte, 0, maxFolded), []byte(name))) }
+	for _, name := range slices.Concat(never, misleading) {
+		s.names[name] = struct{}{}
 	}
 	for _, h := range p.Headers() {
-		add(h.Name)
+		s.names[folded(h.Name)] = struct{}{}
+		s.identity[folded(h.Name)] = strings.ToLower(h.Name)
 	}
 	if tokenHeader != "" {
-		add(tokenHeader)
+		s.names[folded(tokenHeader)] = struct{}{}
 	}
 	if signed := p.TokenHeader(); signed != nil {
-		add(string(signed))
+		s.names[folded(string(signed))] = struct{}{}
+		s.identity[folded(string(signed))] = strings.ToLower(string(signed))
+	}
+	s.removes[0] = s.forFrontProxies()
+	s.removes[1] = s.removes[0]
+	if tokenHeader != "" {
+		s.removes[1] = []byte(string(s.removes[0]) + ", " + strings.ToLower(tokenHeader))
 	}
 	return s
+}
+
+// forFrontProxies returns the names that a front proxy is told to remove from every request: what it cannot be sent by name is the alias of
+// an identity header with both '_' and '.' in it.
+func (s *strip) forFrontProxies() []byte {
+	names := slices.Clone(misleading)
+	for _, name := range slices.Sorted(maps.Values(s.identity)) {
+		for _, sign := range []string{"_", "."} {
+			if alias := strings.NewReplacer("-", sign, "_", sign, ".", sign).Replace(name); alias != name {
+				names = append(names, alias)
+			}
+		}
+	}
+	return []byte(strings.Join(names, ", "))
+}
+
+// forged reports whether a header line of this name, in lower case, must not reach the application although a front proxy passes on all
+// that it is sent: it misleads, or it is an alias of an identity header. The identity headers themselves are overwritten.
+func (s *strip) forged(name string) bool {
+	var buf [maxFolded]byte
+	folded := string(fold(buf[:0], []byte(name)))
+	exact, identity := s.identity[folded]
+	return identity && name != exact || slices.Contains(misleading, folded) || strings.HasPrefix(folded, "x-gatehouse-")
 }
 
 // maxFolded is how much of a name is folded. Longer names that begin alike are taken for the same.

@@ -23,7 +23,7 @@ var errURL = errors.New("want an absolute URL, such as https://app.example.com/p
 // about routes. Nothing is counted or logged. It fails if there is no such request.
 func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision, error) {
 	scheme, rest, ok := strings.Cut(q.URL, "://")
-	if !ok || !knownScheme([]byte(scheme)) {
+	if _, known := schemeOf([]byte(scheme)); !ok || !known {
 		return 0, policy.Decision{}, errURL
 	}
 	rest, _, _ = strings.Cut(rest, "#")

@@ -30,6 +30,9 @@ func (r *request) refuse(d policy.Decision) {
 	r.last = r.last || d.Verdict == policy.Malformed || d.Verdict == policy.Limited // who knows where the next request begins
 	r.explainOutage()
 	r.explainRequirement()
+	if r.lead() {
+		return
+	}
 	r.renew(d.Renewed)
 	if refusal, ok := errors.AsType[*upstream.Refusal](d.Err); ok && d.Verdict == policy.Refused {
 		r.passOn(refusal)
@@ -45,7 +48,7 @@ func status(d *policy.Decision) int {
 		return fasthttp.StatusUnauthorized
 	case policy.Denied, policy.Refused:
 		switch d.Reason {
-		case policy.NoApplication:
+		case policy.NoApplication, policy.UnknownDialect:
 			return fasthttp.StatusNotFound
 		case policy.UnknownHost:
 			return fasthttp.StatusMisdirectedRequest
@@ -72,9 +75,13 @@ func status(d *policy.Decision) int {
 
 // answer writes a refusal with a body of our own, as RFC 9457 has it. Nothing in it comes from the request.
 func (r *request) answer(status int) {
+	status = r.understood(status)
 	writeProblem(r.ctx, status)
 	if status == fasthttp.StatusMethodNotAllowed {
 		r.ctx.Response.Header.Set(fasthttp.HeaderAllow, allowedMethods[r.face])
+	}
+	if r.fault.header != "" {
+		r.ctx.SetBody(problem(status, "The header "+r.fault.header+" must be there once, with one reading."))
 	}
 	r.share()
 	r.explain()
@@ -87,7 +94,7 @@ func writeProblem(ctx *fasthttp.RequestCtx, status int) {
 	h.Set(fasthttp.HeaderCacheControl, "no-store")
 	switch status {
 	case fasthttp.StatusUnauthorized:
-		h.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="gatehouse"`) // RFC 9110 section 15.5.2 wants a challenge
+		h.Set(fasthttp.HeaderWWWAuthenticate, challenge)
 	case fasthttp.StatusServiceUnavailable, fasthttp.StatusTooManyRequests:
 		h.Set(fasthttp.HeaderRetryAfter, retryAfter)
 	case http.StatusTooEarly:
@@ -107,18 +114,40 @@ func plainRefusal(status int) []byte {
 	return append(b, problems[status]...)
 }
 
+// challenge is what RFC 9110 section 15.5.2 wants with every 401.
+const challenge = `Bearer realm="gatehouse"`
+
+// understood returns the status that means the same in the dialect of whoever asks.
+func (r *request) understood(status int) int {
+	if translate := dialects[r.dialect].status; translate != nil {
+		return translate(&r.decision, status)
+	}
+	return status
+}
+
+// answerPage answers with a page for people.
+func (r *request) answerPage(status int, page []byte) {
+	h := &r.ctx.Response.Header
+	r.ctx.SetStatusCode(r.understood(status))
+	h.Set(fasthttp.HeaderCacheControl, "no-store")
+	r.explain()
+	h.SetContentType("text/html; charset=utf-8")
+	r.ctx.SetBody(page)
+}
+
 // allowedMethods are the methods that each face answers.
 var allowedMethods = [...]string{
 	ProxyFace:       strings.Join(policy.Methods(), ", "),
 	ForwardAuthFace: strings.Join(policy.Methods(), ", "),
 	WhoamiFace:      "GET, HEAD",
 	KeysFace:        "GET, HEAD",
+	ExtAuthzFace:    strings.Join(policy.Methods(), ", "),
 }
 
 // passOn answers with the session service's own refusal.
 func (r *request) passOn(refusal *upstream.Refusal) {
 	h := &r.ctx.Response.Header
-	r.ctx.SetStatusCode(refusal.Status)
+	r.ctx.SetStatusCode(r.understood(refusal.Status))
 	h.Set(fasthttp.HeaderCacheControl, "no-store")
 	if refusal.ErrorID != "" {
 		h.Set("Ory-Error-Id", refusal.ErrorID)
@@ -180,8 +209,13 @@ var problems = func() map[int][]byte {
 		fasthttp.StatusGatewayTimeout:              "The application did not answer in time.",
 		fasthttp.StatusHTTPVersionNotSupported:     "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
 	} {
-		m[status] = fmt.Appendf(nil, `{"type":"about:blank","title":%s,"status":%d,"detail":%s}`+"\n",
-			strconv.Quote(http.StatusText(status)), status, strconv.Quote(detail))
+		m[status] = problem(status, detail)
 	}
 	return m
 }()
+
+// problem returns the body of a refusal. Nothing in it comes from the request.
+func problem(status int, detail string) []byte {
+	return fmt.Appendf(nil, `{"type":"about:blank","title":%s,"status":%d,"detail":%s}`+"\n",
+		strconv.Quote(http.StatusText(status)), status, strconv.Quote(detail))
+}

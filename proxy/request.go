@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"runtime/debug"
@@ -23,6 +22,8 @@ type request struct {
 	conn    *conn
 	scratch *scratch
 	face    Face
+	dialect Dialect // of a question of a front proxy; the zero one changes nothing for other requests
+	known   bool    // whether there is such a dialect
 	began   time.Time
 	decided time.Duration // what the gateway itself took
 	last    bool          // the connection ends with the response
@@ -33,7 +34,9 @@ type request struct {
 	credential Presented
 	decision   policy.Decision
 	lines      lines
-	headErr    error // why the head cannot be passed on
+	headErr    error        // why the head cannot be passed on
+	fault      fault        // of what a front proxy says of the request
+	described  *Description // if it came by Judge, and then ctx has a response only
 
 	handshake bool   // it asks for a WebSocket
 	mark      uint64 // the latest revocation when it was judged; of a handshake only
@@ -53,7 +56,9 @@ func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request 
 	r := requests.Get().(*request)
 	r.Server, r.ctx, r.conn, r.began = s, ctx, s.connOf(ctx), began
 	r.raw = requestTarget(&ctx.Request.Header)
-	r.path, r.forms, r.face = s.readPath(r.raw, r.scratch.path[:0])
+	if r.path, r.forms, r.face = s.readPath(r.raw, r.scratch.path[:0]); r.face == ForwardAuthFace {
+		r.dialect, r.known = s.dialectOf(r.raw, r.path)
+	}
 	r.conn.unread.Store(hasRequestBody(&ctx.Request.Header))
 	r.lines.connection, r.lines.cookies, r.lines.chain = r.scratch.lines[0][:0], r.scratch.lines[1][:0], r.scratch.lines[2][:0]
 	r.headErr = r.lines.read(&ctx.Request.Header, s.cfg.Credentials.TokenHeader)
@@ -104,7 +109,10 @@ func (r *request) judge() policy.Decision {
 	if !ok {
 		return malformed(policy.MalformedTarget)
 	}
-	r.target = Target{Method: h.Method(), Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: destinationOf(h)}
+	r.target = Target{
+		Method: h.Method(), Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: destinationOf(h),
+		Scheme: r.ownScheme(), Authority: h.Host(),
+	}
 	if r.handshake = r.isHandshake(); r.handshake {
 		r.conn.unread.Store(true) // what comes behind it is no request, whether it is granted or refused (RFC 9931)
 		r.mark = r.cfg.Tunnels.Revocations.LatestRevocation()
@@ -196,15 +204,20 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
 		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token},
 		peer: r.conn.peer, port: r.conn.port, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
-		skip: d.Route.StripSegments, prefix: d.Route.Prefix, handshake: r.handshake,
-	}
-	if d.Route.ForwardCredential {
-		out.keeps = r.credential.Kind // none if nobody has looked, as for a preflight
+		skip: d.Route.StripSegments, prefix: d.Route.Prefix, keeps: r.keeps(), handshake: r.handshake,
 	}
 	if r.cfg.Explain && d.Session != nil {
 		out.source = d.Source.String()
 	}
 	return out.appendHead(dst)
+}
+
+// keeps returns which credential the application gets of a request that may pass: that which counted, if the route says so.
+func (r *request) keeps() upstream.Kind {
+	if r.decision.Route.ForwardCredential {
+		return r.credential.Kind // none if nobody has looked, as for a preflight
+	}
+	return upstream.NoCredential
 }
 
 // forward sends the request to the application.
@@ -287,6 +300,9 @@ func appStatus(err error) int {
 
 // renew passes renewed session cookies on to the client that presented the old one.
 func (r *request) renew(lines []string) {
+	if len(lines) > 1 && dialects[r.dialect].oneCookie {
+		lines = lines[len(lines)-1:] // of several with the same name, browsers keep the last
+	}
 	for _, line := range lines {
 		r.ctx.Response.Header.Add(fasthttp.HeaderSetCookie, line)
 	}
@@ -296,9 +312,7 @@ func (r *request) renew(lines []string) {
 // all.
 func (r *request) log(total time.Duration) {
 	if r.target.Raw == nil { // it was refused before it had a target: say what there was
-		h := &r.ctx.Request.Header
-		path, _, _ := bytes.Cut(r.raw, []byte("?"))
-		r.target = Target{Method: h.Method(), Host: h.Host(), Path: path}
+		r.target = r.asWritten()
 	}
 	attrs := []slog.Attr{
 		slog.String("face", r.face.String()),
@@ -310,6 +324,9 @@ func (r *request) log(total time.Duration) {
 		slog.String("verdict", r.decision.Verdict.String()),
 		slog.String("reason", string(r.decision.Reason)),
 		slog.Float64("took_seconds", total.Seconds()),
+	}
+	if r.face == ForwardAuthFace || r.face == ExtAuthzFace {
+		attrs = append(attrs, slog.String("dialect", r.dialect.String()))
 	}
 	if r.decision.Route != nil {
 		attrs = append(attrs, slog.String("route", r.decision.Route.Name))

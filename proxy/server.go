@@ -26,10 +26,11 @@ const (
 	ForwardAuthFace             // another proxy asks whether a request may pass
 	WhoamiFace                  // the application's own code asks whose session it is
 	KeysFace                    // somebody asks for the keys by which signed tokens are verified
+	ExtAuthzFace                // Envoy asks by gRPC whether a request may pass
 )
 
 // Faces lists every Face, for those who keep a table by face.
-var Faces = [...]Face{ProxyFace, ForwardAuthFace, WhoamiFace, KeysFace}
+var Faces = [...]Face{ProxyFace, ForwardAuthFace, WhoamiFace, KeysFace, ExtAuthzFace}
 
 // String returns the face as logs and metrics spell it.
 func (f Face) String() string {
@@ -40,6 +41,8 @@ func (f Face) String() string {
 		return "whoami"
 	case KeysFace:
 		return "keys"
+	case ExtAuthzFace:
+		return "ext_authz"
 	default:
 		return "proxy"
 	}
@@ -55,6 +58,11 @@ type Observer interface {
 
 	// TunnelEnded is called once a tunnel.
 	TunnelEnded(why TunnelEnd)
+
+	// ForeignHeaders is called for a question with headers that describe a request in another dialect than the one it is asked in. They
+	// are not looked at. LargeAnswer is called for an answer that nginx may have no room for.
+	ForeignHeaders(d Dialect)
+	LargeAnswer()
 
 	// AppAnswered is called once a request to the application. The status is 0 when there was no answer.
 	AppAnswered(status int, took time.Duration)
@@ -81,7 +89,9 @@ type Config struct {
 	Limits      Limits
 	Tunnels     TunnelConfig
 
-	ForwardAuthPath string // empty turns the face off, and so for whoami
+	Login *Login // nil if nobody is led to sign in
+
+	ForwardAuthPath string // and what is below it; empty turns the face off, and so for whoami
 	WhoamiPath      string
 
 	Explain   bool // say why in X-Gatehouse-Reason, and from where in X-Gatehouse-Cache
@@ -99,8 +109,8 @@ type Server struct {
 	base   context.Context // of everything that waits for others
 	end    context.CancelFunc
 
-	silentApp, unjudged, unevaluated, untrusted, untold throttle            // for one message each
-	beyond                                              [limitsEnd]throttle // likewise, by limit
+	silentApp, unjudged, unevaluated, untrusted, untold, large throttle            // for one message each
+	beyond                                                     [limitsEnd]throttle // likewise, by limit
 
 	open    *connections
 	tunnels *tunnels
@@ -258,6 +268,9 @@ func knownVersion(protocol []byte) bool {
 // readPath returns the canonical path of a request-target, and the face that it belongs to. The path is empty if there is none. No spelling
 // of one of Gatehouse's own paths reaches the application, not even one that only some servers would read as such.
 func (s *Server) readPath(raw, buf []byte) (path []byte, f forms, face Face) {
+	if s.asksAsEnvoy(raw) {
+		return nil, 0, ForwardAuthFace // what follows is another request's
+	}
 	path, f, err := canonicalPath(raw, buf)
 	if err != nil {
 		return nil, 0, ProxyFace
@@ -276,7 +289,7 @@ func (s *Server) face(path []byte) Face {
 	switch {
 	case len(path) == 0:
 		return ProxyFace // which refuses it
-	case string(path) == s.cfg.ForwardAuthPath:
+	case s.cfg.ForwardAuthPath != "" && isBelow(path, s.cfg.ForwardAuthPath):
 		return ForwardAuthFace
 	case string(path) == s.cfg.WhoamiPath:
 		return WhoamiFace
@@ -285,6 +298,11 @@ func (s *Server) face(path []byte) Face {
 		return KeysFace
 	}
 	return ProxyFace
+}
+
+// isBelow reports whether path is base, or below it.
+func isBelow(path []byte, base string) bool {
+	return len(path) >= len(base) && string(path[:len(base)]) == base && (len(path) == len(base) || path[len(base)] == '/')
 }
 
 // headReceived sees the head of a request before its body is waited for.

@@ -21,6 +21,10 @@ type Target struct {
 	// Destination is where COPY and MOVE write to (RFC 4918 section 10.3), as the one header line of that name says; nil for other methods
 	// and if there is no such line.
 	Destination []byte
+
+	Scheme    string // http or https; empty if it is not known
+	Authority []byte // the host as it came, with its port
+	Route     string // the name of the route to judge by; empty for the first that matches
 }
 
 // plain reports whether there is nothing about t but the one path, which has one reading.
@@ -45,6 +49,11 @@ func (t *Target) agrees(p *policy.Policy, route *policy.Route) bool {
 	}
 	to, ok := t.destination()
 	return ok && p.Route(to.Host, to.Path, to.Method) == route && to.pathAgrees(p, route)
+}
+
+// namedAgrees is agrees for a route that is named and not found by the path. Where else something is written to cannot be judged by it.
+func (t *Target) namedAgrees(route *policy.Route) bool {
+	return !isMove(t.Method) && (t.forms&encodedSlash == 0 || route != nil && route.AllowEncodedSlashes)
 }
 
 // pathAgrees reports whether the path of t takes the route in every reading, and whether the route takes an encoded slash if there is one.

@@ -82,6 +82,8 @@ func (w *watched) Began(Face)                                    {}
 func (w *watched) Decided(Face, *policy.Decision, time.Duration) {}
 func (w *watched) Ended(Face, time.Duration)                     {}
 func (w *watched) AppAnswered(int, time.Duration)                {}
+func (*watched) ForeignHeaders(Dialect)                          {}
+func (*watched) LargeAnswer()                                    {}
 func (w *watched) Limited(Limit)                                 {}
 func (w *watched) TunnelEnded(why TunnelEnd)                     { w.ended <- why }
 

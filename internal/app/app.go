@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/internal/admin"
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/extauthz"
 	"github.com/gatehouse-proxy/gatehouse/internal/listen"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
@@ -39,6 +40,7 @@ type App struct {
 	cache   *sessioncache.Cache
 	backend *proxy.App // nil if there is none
 	server  *proxy.Server
+	checks  *extauthz.Server // nil if Envoy does not ask by gRPC
 	admin   *admin.Server
 	state   atomic.Pointer[error] // why it is not ready; nil error when it is
 
@@ -63,6 +65,10 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	a.state.Store(&errStarting)
 
 	compiled, err := a.compile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	login, err := loginOf(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +111,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		Tunnels: proxy.TunnelConfig{
 			Max: cfg.Limits.Tunnels, Idle: cfg.Limits.TunnelIdle, Revocations: a.cache, Sessions: a.cache.Unattended(),
 		},
+		Login:           login,
 		ForwardAuthPath: cfg.ForwardAuth.Path,
 		WhoamiPath:      cfg.Whoami.Path,
 		Explain:         cfg.Explain,
@@ -112,6 +119,9 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		Logger:          opts.Logger,
 		Tag:             a.cache.Tag,
 	})
+	if cfg.ForwardAuth.GRPCListen != "" {
+		a.checks = extauthz.New(a.server)
+	}
 	a.metrics.SetPolicy(compiled)
 	a.metrics.WatchCache(a.cache.Stats)
 	a.metrics.WatchConnections(a.server.Connections)
@@ -213,6 +223,7 @@ func (a *App) Addresses(name string) (all []net.Addr) {
 // The names of what is served, as the log and errors have them.
 const (
 	Requests       = "requests"
+	Checks         = "checks of Envoy"
 	Administration = "administration"
 	Service        = "session service"
 	ServiceAdmin   = "session service administration"

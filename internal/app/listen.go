@@ -83,6 +83,12 @@ func (a *App) bind(cfg *config.Config) (all []bound, err error) {
 	if err = add(bound{name: Requests, serve: a.server.Serve, shutdown: a.server.Shutdown}, a.requests...); err != nil {
 		return all, err
 	}
+	if a.checks != nil {
+		b := bound{name: Checks, serve: a.checks.Serve, shutdown: a.checks.Shutdown}
+		if err = add(b, listen.Config{Address: cfg.ForwardAuth.GRPCListen, Logger: a.opts.Logger}); err != nil {
+			return all, err
+		}
+	}
 	// The admin listener is the last to go, so that it can be watched how the others do.
 	others := append(a.service.apis(cfg), api{name: Administration, address: cfg.Admin, serve: a.admin.Serve, shutdown: a.admin.Shutdown})
 	for _, o := range others {

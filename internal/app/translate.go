@@ -124,6 +124,14 @@ func credentialsFor(cfg *config.Config, kind upstream.Kind, value []byte) []upst
 	})
 }
 
+// loginOf returns where people sign in, or nil if nobody is led there.
+func loginOf(cfg *config.Config) (*proxy.Login, error) {
+	if cfg.Login == nil {
+		return nil, nil
+	}
+	return proxy.NewLogin(cfg.Login.URL, cfg.Login.ReturnToParam, cfg.Login.AllowedHosts)
+}
+
 func trustedOf(cfg *config.Config) *proxy.Trusted {
 	t := &proxy.Trusted{}
 	for _, p := range cfg.TrustedProxies {

@@ -51,6 +51,10 @@ type Config struct {
 	// ForwardAuth is where a front proxy asks for a decision about a request that it holds itself. Default: its keys' defaults.
 	ForwardAuth ForwardAuth `yaml:"forward_auth"`
 
+	// Login is where people sign in. Browsers without the session that a route needs are led there; everybody else gets 401 or 403. Default
+	// none: so does everybody.
+	Login *Login `yaml:"login,omitempty"`
+
 	// Whoami is where an application asks for the session itself, in the service's own words. Default: its keys' defaults.
 	Whoami Whoami `yaml:"whoami"`
 
@@ -372,8 +376,28 @@ type Limits struct {
 
 // A ForwardAuth is where a front proxy asks for decisions.
 type ForwardAuth struct {
-	// Path is the path on the listener. The application is never asked for it. Default /.gatehouse/auth.
+	// Path is the path on the listener, below which every kind of front proxy has one of its own: traefik, caddy, haproxy, nginx and envoy.
+	// The application is never asked for it, nor for anything below it. Default /.gatehouse/auth.
 	Path string `yaml:"path"`
+
+	// GRPCListen is where Envoy asks by gRPC (envoy.service.auth.v3.Authorization): host:port, or empty for nowhere. It is not encrypted,
+	// so it belongs on the loopback address or inside of a cluster. Default empty.
+	GRPCListen string `yaml:"grpc_listen"`
+}
+
+// A Login is where people sign in.
+type Login struct {
+	// URL is the page: an absolute URL of http or https, with a query if it needs one. It must be reachable without a session. With Kratos it
+	// is its /self-service/login/browser. A second factor is asked for by adding aal=aal2 to it, and a recent sign-in by refresh=true. Required.
+	URL string `yaml:"url"`
+
+	// ReturnToParam is the name of the query parameter that tells the page where to lead back to: letters, digits, '.', '_' and '-', at most
+	// 64. Default return_to.
+	ReturnToParam string `yaml:"return_to_param"`
+
+	// AllowedHosts are the hosts that people may be led back to: app.example.com, *.example.com for every name below example.com, with the
+	// port after it where that is not the one of http or https. From elsewhere they are led to the page without being led back. Required.
+	AllowedHosts []string `yaml:"allowed_hosts"`
 }
 
 // A Whoami is where an application asks for the session itself.
@@ -432,6 +456,8 @@ func Default() Config {
 func (k *Kratos) setDefaults() { *k = Kratos{Cookie: "ory_kratos_session"} }
 
 func (c *CORS) setDefaults() { *c = CORS{} }
+
+func (l *Login) setDefaults() { *l = Login{ReturnToParam: "return_to"} }
 
 func (t *TLS) setDefaults() { *t = TLS{ClientAuth: ClientAuthNone} }
 

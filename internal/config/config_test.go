@@ -114,6 +114,10 @@ func TestExampleShowsDefaults(t *testing.T) {
 		Audience: "https://app.example.com", TTL: 5 * time.Minute, Claims: map[string]string{"email": "identity.traits.email"},
 		KeysPath: "/.well-known/jwks.json",
 	}
+	want.Login = &config.Login{
+		URL: "https://auth.example.com/self-service/login/browser", ReturnToParam: "return_to",
+		AllowedHosts: []string{"app.example.com", "*.example.org", "localhost:8080"},
+	}
 	equal(t, parse(t, embedded), &want)
 }
 
@@ -430,6 +434,27 @@ func TestWarnings(t *testing.T) {
 		"trusted_proxies[0]: everybody in 10.0.0.0/8 can choose the address, host and path that is judged: name the proxies only",
 		"trusted_proxies[1]: everybody in 2001:db8::/32 can choose the address, host and path that is judged: name the proxies only")
 	f(kratos + "trusted_proxies: [127.0.0.0/8]")
+	f(kratos+"forward_auth: { grpc_listen: '127.0.0.1:9' }",
+		"forward_auth.grpc_listen: nobody is in trusted_proxies, so that every question is refused: name Envoy there")
+	f(kratos + "forward_auth: { grpc_listen: '127.0.0.1:9' }\ntrusted_proxies: [127.0.0.1]")
+	f(kratos+"identity_headers: { X-All: identity, X-User-Id: identity.id }",
+		"identity_headers.X-All: all of identity is often more than nginx has room for in the head of an answer: name what the application needs")
+	f(kratos+"routes: [{ match: { path: /.gatehouse/auth/nginx }, access: deny }]",
+		"routes[0]: /.gatehouse/auth/nginx is a path of Gatehouse itself, which no route decides about")
+
+	// The page where people sign in must be reachable, if it is the gate that stands before it.
+	const login = kratos + "login: { url: 'https://App.example.com:8443/login?x=1', allowed_hosts: ['app.example.com:8443'] }\n"
+	covered := "login.url: routes[0] has `access: session` for /login, so that nobody could sign in: put a route with `access: public` before it, " +
+		"for the page and what it loads"
+	f(login, covered)
+	f(login+"routes: [{ match: { path: /* }, access: session }]", covered)
+	f(login + "routes: [{ match: { path: /login }, access: public }, { match: { path: /* }, access: session }]")
+	f(login + "routes: [{ match: { path: /* }, access: optional }]")
+	f(login+"routes: [{ match: { host: other.example.com, path: /* }, access: public }]",
+		"login.url: no route matches /login on app.example.com, so that nobody could sign in: add one with `access: public`")
+	f(kratos + "login: { url: https://auth.example.com, allowed_hosts: [app.example.com] }")
+	f(kratos+"login: { url: https://auth.example.com, allowed_hosts: ['*.example.com'] }",
+		strings.Replace(covered, "/login", "/", 1))
 	f(kratos + "listen: unix:/g.sock\ntrusted_proxies: [unix]")
 	f(kratos + "listen: [':80', systemd:web]\ntrusted_proxies: [unix]")
 	f(kratos + "routes: [{ match: { path: /a/* }, access: public }, { match: { host: example.com, path: /* }, access: public }]")

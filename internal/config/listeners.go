@@ -88,7 +88,7 @@ func (l *loader) validateListeners(c *Config) {
 	if len(c.Listen) == 0 {
 		l.report("listen", "nobody could connect: name an address, such as :8080")
 	}
-	others := []address{{"admin", c.Admin}}
+	others := []address{{"admin", c.Admin}, {"forward_auth.grpc_listen", c.ForwardAuth.GRPCListen}}
 	if e := c.Upstream.Embedded; e != nil {
 		others = append(others, address{"upstream.embedded.listen", e.Listen}, address{"upstream.embedded.admin_listen", e.AdminListen})
 	}

@@ -64,6 +64,7 @@ identity_headers:
   X-User-Id: identity.id
 forward_auth:
   path: /.gatehouse/auth
+  grpc_listen: ''
 whoami:
   path: /sessions/whoami
 trusted_proxies: []

@@ -26,6 +26,7 @@ func (l *loader) validate(c *Config) {
 	l.validateHeaders(c.IdentityHeaders)
 	l.validateToken(c)
 	l.validateFaces(c)
+	l.validateLogin(c.Login)
 	l.validateCredentials(c.Credentials)
 	l.validateLimits(&c.Limits)
 	between(l, "shutdown.delay", c.Shutdown.Delay, 0, 5*time.Minute)
@@ -207,6 +208,16 @@ func (c *Config) Warnings() []string {
 			warn("requirements.%s: no route uses it", name)
 		}
 	}
+	if c.ForwardAuth.GRPCListen != "" && len(c.TrustedProxies) == 0 {
+		warn("forward_auth.grpc_listen: nobody is in trusted_proxies, so that every question is refused: name Envoy there")
+	}
+	for _, h := range c.IdentityHeaders {
+		if h.Path == "identity" || h.Path == "devices" {
+			warn("identity_headers.%s: all of %s is often more than nginx has room for in the head of an answer: name what the application needs",
+				h.Name, h.Path)
+		}
+	}
+	c.warnOfLogin(warn)
 	for i, r := range c.Routes {
 		if r.Access == AccessPublic && r.Match.Host == "" && r.Match.Path == "/*" {
 			warn("routes[%d]: everything that no earlier route matches is public", i)
@@ -214,7 +225,8 @@ func (c *Config) Warnings() []string {
 		if r.Access != AccessPublic && slices.Contains(r.AllowedOrigins, policy.AnyOrigin) {
 			warn("routes[%d]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins", i)
 		}
-		if path := r.Match.Path; path == c.Whoami.Path || path == c.ForwardAuth.Path || c.IdentityToken != nil && path == c.IdentityToken.KeysPath {
+		if path := r.Match.Path; path == c.Whoami.Path || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
+			c.IdentityToken != nil && path == c.IdentityToken.KeysPath {
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
 		}
 		if path := r.Match.Path; len(path) > 1 && strings.HasSuffix(path, "/") {

@@ -31,7 +31,9 @@ type Metrics struct {
 	bySource  [len(sources)]prometheus.Observer // the duration of decisions
 	byVerdict [len(policy.Verdicts)]prometheus.Observer
 
-	limited []prometheus.Counter // by limit
+	limited        []prometheus.Counter // by limit
+	foreignHeaders [len(proxy.Dialects)]prometheus.Counter
+	largeAnswers   prometheus.Counter
 
 	appAnswers  [len(codes)]prometheus.Counter
 	appDuration prometheus.Histogram

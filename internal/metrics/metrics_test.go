@@ -105,7 +105,10 @@ func TestNames(t *testing.T) {
 		"gatehouse_config_last_reload_success_timestamp_seconds",
 		"gatehouse_config_last_reload_successful",
 		"gatehouse_connections_open",
-		"gatehouse_decision_duration_seconds", "gatehouse_limited_total",
+		"gatehouse_decision_duration_seconds",
+		"gatehouse_forward_auth_foreign_headers_total",
+		"gatehouse_forward_auth_large_answers_total",
+		"gatehouse_limited_total",
 		"gatehouse_request_duration_seconds",
 		"gatehouse_requests_in_flight",
 		"gatehouse_requests_total",
@@ -151,7 +154,7 @@ func TestFromTheStart(t *testing.T) {
 		expect(t, name, samples(t, m, name), want...)
 	}
 	var requests []string
-	for _, face := range []string{"forward_auth", "keys", "proxy", "whoami"} {
+	for _, face := range []string{"ext_authz", "forward_auth", "keys", "proxy", "whoami"} {
 		for _, verdict := range []string{"allowed", "denied", "limited", "malformed", "refused", "unauthenticated", "unavailable"} {
 			requests = append(requests, fmt.Sprintf(`{face=%q,rule="",verdict=%q} 0`, face, verdict))
 			if face != "whoami" && face != "keys" {
@@ -164,8 +167,13 @@ func TestFromTheStart(t *testing.T) {
 	slices.Sort(requests)
 	expect(t, "gatehouse_requests_total", got, requests...)
 
-	f("gatehouse_requests_in_flight", `{face="forward_auth"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`, `{face="whoami"} 0`)
-	f("gatehouse_request_duration_seconds_count", `{face="forward_auth"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`, `{face="whoami"} 0`)
+	f("gatehouse_forward_auth_large_answers_total", "0")
+	f("gatehouse_forward_auth_foreign_headers_total", `{dialect="caddy"} 0`, `{dialect="envoy"} 0`,
+		`{dialect="envoy_grpc"} 0`, `{dialect="haproxy"} 0`, `{dialect="nginx"} 0`, `{dialect="plain"} 0`, `{dialect="traefik"} 0`)
+	f("gatehouse_requests_in_flight", `{face="ext_authz"} 0`, `{face="forward_auth"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`,
+		`{face="whoami"} 0`)
+	f("gatehouse_request_duration_seconds_count", `{face="ext_authz"} 0`, `{face="forward_auth"} 0`, `{face="keys"} 0`,
+		`{face="proxy"} 0`, `{face="whoami"} 0`)
 	f("gatehouse_decision_duration_seconds_count",
 		`{outcome="allowed"} 0`, `{outcome="coalesced"} 0`, `{outcome="denied"} 0`, `{outcome="hit"} 0`, `{outcome="limited"} 0`, `{outcome="malformed"} 0`,
 		`{outcome="miss"} 0`, `{outcome="refused"} 0`, `{outcome="stale"} 0`, `{outcome="unauthenticated"} 0`, `{outcome="unavailable"} 0`,
@@ -419,7 +427,7 @@ func TestHistograms(t *testing.T) {
 			}
 		}
 	}
-	if want := 4 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
+	if want := 5 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
 		t.Errorf("saw %d histograms, want %d", seen, want)
 	}
 }

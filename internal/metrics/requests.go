@@ -66,6 +66,17 @@ func (m *Metrics) bindRequests(create promauto.Factory) {
 		m.duration[f] = duration.WithLabelValues(f.String())
 		m.unmatched[f] = m.verdicts(f, "")
 	}
+	foreign := create.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_forward_auth_foreign_headers_total",
+		Help: "Questions of front proxies with headers that describe a request in another dialect, which were not looked at, by dialect asked in.",
+	}, []string{"dialect"})
+	for _, d := range proxy.Dialects {
+		m.foreignHeaders[d] = foreign.WithLabelValues(d.String())
+	}
+	m.largeAnswers = create.NewCounter(prometheus.CounterOpts{
+		Name: "gatehouse_forward_auth_large_answers_total",
+		Help: "Answers to nginx with more than 3.5 KiB of headers, for which it may have no room.",
+	})
 	for _, s := range sources {
 		m.bySource[s] = decision.WithLabelValues(s.String())
 	}
@@ -92,7 +103,7 @@ func (m *Metrics) SetPolicy(p *policy.Policy) {
 	rules := make([]rule, len(p.Routes()))
 	for i, route := range p.Routes() {
 		rules[i].route = route
-		for _, f := range [...]proxy.Face{proxy.ProxyFace, proxy.ForwardAuthFace} {
+		for _, f := range [...]proxy.Face{proxy.ProxyFace, proxy.ForwardAuthFace, proxy.ExtAuthzFace} {
 			rules[i].faces[f] = m.verdicts(f, route.Name)
 		}
 	}
@@ -133,6 +144,12 @@ func (m *Metrics) Ended(f proxy.Face, total time.Duration) {
 
 // TunnelEnded implements [proxy.Observer].
 func (m *Metrics) TunnelEnded(why proxy.TunnelEnd) { m.tunnelsEnded[why].Inc() }
+
+// ForeignHeaders implements [proxy.Observer].
+func (m *Metrics) ForeignHeaders(d proxy.Dialect) { m.foreignHeaders[d].Inc() }
+
+// LargeAnswer implements [proxy.Observer].
+func (m *Metrics) LargeAnswer() { m.largeAnswers.Inc() }
 
 // AppAnswered implements [proxy.Observer].
 func (m *Metrics) AppAnswered(status int, took time.Duration) {

@@ -82,6 +82,8 @@ const (
 	TooManyTunnels      Reason = "too_many_tunnels"     // it may pass, but as many WebSockets are open as there may be
 	ApplicationFailed   Reason = "application_failed"   // it may pass, but the application gave no usable answer
 	UntrustedPeer       Reason = "untrusted_peer"       // forward-auth was asked by a peer that is not trusted
+	UnknownDialect      Reason = "unknown_dialect"      // there is no such path below that of forward-auth
+	LoginLoop           Reason = "login_loop"           // it was sent to sign in several times, and comes back without what is needed
 	UnsupportedMethod   Reason = "unsupported_method"   // CONNECT, TRACE, or a method nobody knows
 	TooEarly            Reason = "too_early"            // it could be a replay, and its method is not safe
 	UnsupportedVersion  Reason = "unsupported_version"  // neither HTTP/1.0 nor HTTP/1.1

@@ -48,6 +48,16 @@ func (p *Policy) Route(host, path, method []byte) *Route { return p.routes.find(
 // KnowsHost reports whether there is a route for a host, in the form that Route takes. Any host is known if a route names none.
 func (p *Policy) KnowsHost(host []byte) bool { return p.routes.knows(host) }
 
+// Named returns the route of that name, or nil when there is none.
+func (p *Policy) Named(name string) *Route {
+	for _, route := range p.list {
+		if route.Name == name {
+			return route
+		}
+	}
+	return nil
+}
+
 // Routes returns all routes in order. The caller must not change the slice.
 func (p *Policy) Routes() []*Route { return p.list }
 

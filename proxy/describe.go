@@ -1,0 +1,197 @@
+package proxy
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// A Description is of a request that somebody else holds, and who says so otherwise than in HTTP. Nothing of it is kept.
+type Description struct {
+	Peer   net.Addr // who asks
+	Method string
+	Scheme string // http or https; empty if it is not known
+	Host   string // with its port, if it has one
+	Target string // path and query, as they came
+	Route  string // the name of the route to judge by; empty for the first that matches
+	Header []HeaderLine
+}
+
+// A HeaderLine is one line of a head. In a Description its name is in lower case.
+type HeaderLine struct{ Name, Value string }
+
+// An Outcome is what becomes of a request that is described. The zero Outcome lets nothing pass.
+type Outcome struct {
+	Status    int          // 200 and nothing else lets the request pass
+	Header    []HeaderLine // what the application is told by a request that may pass, and else the head of the answer to the client
+	Remove    []string     // what must be removed from a request that may pass, in lower case
+	SetCookie []string     // for the client, either way
+	Body      []byte       // of the answer to the client
+}
+
+// Judge does what the forward-auth face does, for a request that is described by d, with all that goes with it: only trusted peers are
+// answered, and the observer and the access log are told.
+func (s *Server) Judge(d *Description) Outcome {
+	r, o := s.newDescribed(d), Outcome{}
+	response := &r.ctx.Response
+	s.cfg.Observer.Began(r.face)
+	func() {
+		defer func() { r.finish(recover()) }()
+		if over := r.beyondHead(); over != 0 {
+			r.refuse(beyond(over))
+			return
+		}
+		if r.forwardAuth(); r.decision.Verdict == policy.Allowed {
+			r.tell(&o)
+		}
+	}()
+	for _, line := range response.Header.Cookies() {
+		o.SetCookie = append(o.SetCookie, string(line))
+	}
+	if o.Status = response.StatusCode(); o.Status == fasthttp.StatusOK {
+		return o
+	}
+	o.Header, o.Remove = nil, nil
+	for name, value := range response.Header.All() {
+		switch string(name) {
+		case fasthttp.HeaderSetCookie, fasthttp.HeaderConnection, fasthttp.HeaderContentLength, fasthttp.HeaderDate:
+		default:
+			o.Header = append(o.Header, HeaderLine{string(name), string(value)})
+		}
+	}
+	o.Body = response.Body() // nobody else has it
+	return o
+}
+
+// newDescribed returns a request that has no bytes of its own, whose ctx is there for the response only.
+func (s *Server) newDescribed(d *Description) *request {
+	r := requests.Get().(*request)
+	peer := peerAddr(d.Peer)
+	r.Server, r.ctx, r.began = s, new(fasthttp.RequestCtx), time.Now()
+	r.conn = &conn{Conn: asker{peer: d.Peer}, peer: peer, client: shareholder(peer), trusted: s.cfg.Trusted.Contains(d.Peer), server: s}
+	r.face, r.dialect, r.known, r.described = ExtAuthzFace, EnvoyGRPC, true, d
+	r.ctx.Response.Header.SetNoDefaultContentType(true)
+	r.lines.cookies, r.lines.chain, r.lines.count = r.scratch.lines[1][:0], r.scratch.lines[2][:0], len(d.Header)
+	token := strings.ToLower(s.cfg.Credentials.TokenHeader)
+	for _, h := range d.Header {
+		switch {
+		case h.Name == "early-data":
+			r.lines.early = true
+		case h.Name == "cookie":
+			r.lines.cookies = append(r.lines.cookies, []byte(h.Value))
+		case h.Name == "authorization" && r.lines.authorization == nil:
+			r.lines.authorization = []byte(h.Value)
+		case h.Name == token && r.lines.token == nil:
+			r.lines.token = []byte(h.Value)
+		default:
+			r.lines.describe([]byte(h.Name + ":" + h.Value + "\r"))
+		}
+	}
+	return r
+}
+
+// asker is a connection that nothing goes over: only who is at its other end is known.
+type asker struct {
+	net.Conn // nil
+	peer     net.Addr
+}
+
+func (a asker) RemoteAddr() net.Addr {
+	if a.peer == nil {
+		return &net.IPAddr{} // nobody, whom nobody trusts
+	}
+	return a.peer
+}
+
+// header returns the value of a header of the request that is judged, or nothing. Of several lines it is the first.
+func (r *request) header(name string) []byte {
+	if r.described == nil {
+		return r.ctx.Request.Header.Peek(name)
+	}
+	for _, h := range r.described.Header {
+		if strings.EqualFold(h.Name, name) {
+			return []byte(h.Value)
+		}
+	}
+	return nil
+}
+
+// single returns the value of a header of the request that is judged, if it is there exactly once and not empty.
+func (r *request) single(name string) ([]byte, bool) {
+	if r.described == nil {
+		return single(&r.ctx.Request.Header, name)
+	}
+	var value string
+	count := 0
+	for _, h := range r.described.Header {
+		if strings.EqualFold(h.Name, name) {
+			value = h.Value
+			count++
+		}
+	}
+	return []byte(value), count == 1 && value != ""
+}
+
+// readDescription reads the target of a request as a Description has it.
+func readDescription(r *request) (t Target, f fault) {
+	d, ok := r.described, false
+	t.Method, t.Raw, t.Authority, t.Route = []byte(d.Method), []byte(d.Target), []byte(d.Host), d.Route
+	var err error
+	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
+		return Target{}, fault{reason: policy.MalformedTarget}
+	}
+	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
+		return Target{}, fault{reason: policy.MalformedTarget}
+	}
+	if t.Scheme, ok = schemeOf([]byte(d.Scheme)); !ok && d.Scheme != "" {
+		return Target{}, fault{":scheme", policy.MalformedForward}
+	}
+	return t, fault{}
+}
+
+// tell says what becomes of a request that may pass. What the proxy face does to a request, whoever asks is told to do: the application gets
+// the identity, and not the key to it.
+func (r *request) tell(o *Outcome) {
+	decision, view, keeps := &r.decision, r.decision.View, r.keeps()
+	for _, f := range view.Fields {
+		o.Header = append(o.Header, HeaderLine{string(f.Name), string(f.Value)})
+	}
+	if name := view.Policy().TokenHeader(); name != nil {
+		o.Header = append(o.Header, HeaderLine{string(name), string(decision.Token)})
+	}
+	if r.cfg.Explain && decision.Session != nil {
+		o.Header = append(o.Header, HeaderLine{cacheHeader, decision.Source.String()})
+	}
+	credentials, strip := &r.cfg.Credentials, r.stripFor(view.Policy())
+	token := strings.ToLower(credentials.TokenHeader)
+	for _, h := range r.described.Header {
+		switch {
+		case h.Name == "cookie" && credentials.Cookie != "" && keeps != upstream.Cookie:
+			if rest := string(appendOtherCookies(nil, []byte(h.Value), credentials.Cookie)); rest == "" {
+				o.Remove = append(o.Remove, h.Name)
+			} else if rest != h.Value {
+				o.Header = append(o.Header, HeaderLine{fasthttp.HeaderCookie, rest})
+			}
+		case h.Name == token && keeps != upstream.SessionToken, strip.forged(h.Name),
+			h.Name == "authorization" && keeps != upstream.Bearer && credentials.Bearer && hasBearer([]byte(h.Value)):
+			o.Remove = append(o.Remove, h.Name)
+		}
+	}
+}
+
+// asWritten returns what the request itself says of its target.
+func (r *request) asWritten() Target {
+	if d := r.described; d != nil {
+		path, _, _ := strings.Cut(d.Target, "?")
+		return Target{Method: []byte(d.Method), Host: []byte(d.Host), Path: []byte(path)}
+	}
+	h := &r.ctx.Request.Header
+	path, _, _ := bytes.Cut(r.raw, []byte("?"))
+	return Target{Method: h.Method(), Host: h.Host(), Path: path}
+}
