@@ -62,8 +62,8 @@ func TestWithin(t *testing.T) {
 	})
 }
 
-// Who has been told that a session lacks something comes back with a better one, perhaps at once, and is not told the same from memory. But that is no way to
-// have the service asked without bound.
+// Who has been told that a session lacks something comes back with a better one, perhaps at once, and is not told the same from memory.
+// But that is no way to have the service asked without bound.
 func TestWithinBelowZero(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t)
