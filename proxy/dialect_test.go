@@ -181,8 +181,10 @@ func TestDialectsNameTheHeaderAtFault(t *testing.T) {
 	f("X-Original-URL", 400, double(proxy.Nginx, "X-Original-URL: "+app+"/x"))
 	f("X-Original-URI", 400, in(proxy.Nginx, "X-Original-URI: /public/x", alice)) // beside X-Original-URL
 	f("X-Original-URI", 400, strings.Replace(double(proxy.Nginx, "X-Original-URI: /x"), "X-Original-URL: "+app+"/x?q=1\r\n", "", 1))
-	for _, url := range []string{"/x", "app.example.com/x", "//app.example.com/x", "ftp://app.example.com/x", app, app + "?x", "https:///x",
-		"https://eve:pw@app.example.com/x", "https://a b/x", "https://a,b/x", "https://app.example.com\\@evil/x", "javascript:alert(1)//"} {
+	for _, url := range []string{
+		"/x", "app.example.com/x", "//app.example.com/x", "ftp://app.example.com/x", app, app + "?x", "https:///x",
+		"https://eve:pw@app.example.com/x", "https://a b/x", "https://a,b/x", "https://app.example.com\\@evil/x", "javascript:alert(1)//",
+	} {
 		f("X-Original-URL", 400, in(proxy.Nginx, "X-Original-URL: "+url, alice))
 	}
 	// What the client has chosen is no mistake of nginx, to which 400 would be a failure of ours.

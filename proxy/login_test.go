@@ -238,8 +238,10 @@ func TestLoginLoop(t *testing.T) {
 		}
 		// Another page is another matter, and so is what is no mark of ours.
 		for _, lines := range [][]string{
-			{cookie, "X-Forwarded-Uri: /other", "X-Original-URL: https://app.example.com/other"}, {"Cookie: gatehouse-login=9"},
-			{"Cookie: gatehouse-login=-3-ffffffff"}, {cookie + "; gatehouse-login=x"},
+			{cookie, "X-Forwarded-Uri: /other", "X-Original-URL: https://app.example.com/other"},
+			{"Cookie: gatehouse-login=9"},
+			{"Cookie: gatehouse-login=-3-ffffffff"},
+			{cookie + "; gatehouse-login=x"},
 		} {
 			if d == proxy.Nginx != strings.Contains(strings.Join(lines, ""), "X-Original-URL") && len(lines) > 1 || d == proxy.Envoy && len(lines) > 1 {
 				continue
@@ -261,8 +263,10 @@ func TestLoginLoop(t *testing.T) {
 }
 
 func TestNewLoginRefuses(t *testing.T) {
-	for _, address := range []string{"", "/login", "//auth.example.com/", "ftp://auth.example.com/", "https://", "https://a@auth.example.com/",
-		"https://auth.example.com/#x", "https://auth.example.com/a/../b", "javascript:alert(1)"} {
+	for _, address := range []string{
+		"", "/login", "//auth.example.com/", "ftp://auth.example.com/", "https://", "https://a@auth.example.com/",
+		"https://auth.example.com/#x", "https://auth.example.com/a/../b", "javascript:alert(1)",
+	} {
 		if _, err := proxy.NewLogin(address, "return_to", nil); err == nil {
 			t.Errorf("%q was accepted", address)
 		}
