@@ -52,7 +52,6 @@ type conn struct {
 	net.Conn
 	peer    netip.Addr // invalid for a unix socket
 	client  netip.Addr // whose share the connection is on; invalid if that cannot be told
-	port    uint16     // of ours that the peer connected to; zero for a unix socket
 	trusted bool       // whether what the peer says of the client is believed
 	tls     bool
 	server  *Server
@@ -86,13 +85,9 @@ type conn struct {
 func newConn(c net.Conn, s *Server) *conn {
 	_, secured := c.(interface{ ConnectionState() tls.ConnectionState })
 	peer := peerAddr(c.RemoteAddr())
-	client := &conn{
+	return &conn{
 		Conn: c, peer: peer, client: shareholder(peer), trusted: s.cfg.Trusted.Contains(c.RemoteAddr()), tls: secured, server: s,
 	}
-	if own, ok := c.LocalAddr().(*net.TCPAddr); ok {
-		client.port = own.AddrPort().Port()
-	}
-	return client
 }
 
 // connOf returns the connection that a request came by.

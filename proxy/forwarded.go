@@ -11,7 +11,7 @@ import (
 // appendForwarded appends what the gateway says of the client: in X-Forwarded-For, -Host, -Proto and -Port, and in Forwarded (RFC 7239),
 // which say the same. What a trusted peer says in the first four is passed on if it can be read.
 func (o *outbound) appendForwarded(dst []byte) []byte {
-	host, proto, port := o.header.Host(), []byte("http"), o.port
+	host, proto, port := o.header.Host(), []byte("http"), []byte(nil)
 	if o.tls {
 		proto = []byte("https")
 	}
@@ -36,30 +36,48 @@ func (o *outbound) appendForwarded(dst []byte) []byte {
 	}
 	dst = appendField(dst, []byte(fasthttp.HeaderXForwardedHost), host)
 	dst = appendField(dst, []byte(fasthttp.HeaderXForwardedProto), proto)
-	if port > 0 {
-		dst = append(dst, "X-Forwarded-Port: "...)
-		dst = append(strconv.AppendUint(dst, uint64(port), 10), "\r\n"...)
+	if port == nil {
+		port = impliedPort(host, proto)
 	}
+	dst = appendField(dst, []byte("X-Forwarded-Port"), port)
 	return appendForwardedLine(dst, chain, host, proto)
 }
 
-// said returns host, scheme and port as a trusted peer states them, and as they are given where it states nothing that can be read. The
-// port that the client connected to is not known if the peer is silent about it and not about the others.
-func (o *outbound) said(host, proto []byte, port uint16) (_, _ []byte, _ uint16) {
+// said returns host, scheme and port as a trusted peer states them, and as they are given where it states nothing that can be read.
+func (o *outbound) said(host, proto, port []byte) (_, _, _ []byte) {
 	if v, ok := single(o.header, fasthttp.HeaderXForwardedProto); ok && (string(v) == "http" || string(v) == "https") {
-		proto, port = v, 0
+		proto = v
 	}
 	if v, ok := single(o.header, fasthttp.HeaderXForwardedHost); ok {
 		if _, ok := canonicalHost(v, nil); ok {
-			host, port = v, 0
+			host = v
 		}
 	}
-	if v, ok := single(o.header, "X-Forwarded-Port"); ok {
-		if n, err := strconv.ParseUint(string(v), 10, 16); err == nil && n > 0 {
-			port = uint16(n)
-		}
+	if v, ok := single(o.header, "X-Forwarded-Port"); ok && isPort(v) {
+		port = v
 	}
 	return host, proto, port
+}
+
+// impliedPort returns the port that a client connects to who asks for host: the one that host names, or else the scheme's own. It is not
+// the listener's, which is another where ports are mapped, and would lead applications to write links that lead nowhere.
+func impliedPort(host, proto []byte) []byte {
+	implied := portOfHTTP
+	if string(proto) == "https" {
+		implied = portOfHTTPS
+	}
+	if port := portOf(host, implied)[1:]; len(port) > 0 {
+		return port
+	}
+	return implied[1:]
+}
+
+var portOfHTTP, portOfHTTPS = []byte(":80"), []byte(":443")
+
+// isPort reports whether v is a port that one can connect to.
+func isPort(v []byte) bool {
+	n, err := strconv.ParseUint(string(v), 10, 16)
+	return err == nil && n > 0
 }
 
 // appendForwardedLine appends the Forwarded line. All that goes into it has been checked: addresses, a host, a scheme.

@@ -128,7 +128,7 @@ func FuzzOutbound(f *testing.F) {
 			header: &h, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, credentials: credentials,
 			peer: netip.MustParseAddr("192.0.2.1"), trusted: trusted,
 			fields: []policy.Field{{Name: []byte("X-User-Id"), Value: []byte("alice")}, {Name: []byte("X-User-Email")}}, connection: l.connection,
-			keeps: keeps, port: 8080, prefix: []byte("/pre"),
+			keeps: keeps, prefix: []byte("/pre"),
 		}
 		out, err := o.appendHead(nil)
 		if err != nil {
@@ -161,7 +161,7 @@ func FuzzOutbound(f *testing.F) {
 					t.Fatalf("%q became %q", head, out)
 				}
 			case name == "X-Forwarded-Port" || name == "X-Forwarded-Prefix":
-				if want := map[string]string{"X-Forwarded-Port": "8080", "X-Forwarded-Prefix": "/pre"}[name]; len(values) != 1 || !trusted && values[0] != want {
+				if want := map[string]string{"X-Forwarded-Port": "80", "X-Forwarded-Prefix": "/pre"}[name]; len(values) != 1 || !trusted && values[0] != want {
 					t.Fatalf("%q became %q", head, out)
 				}
 			case name == credentials.TokenHeader:

@@ -146,7 +146,6 @@ type outbound struct {
 	signed      policy.Field   // the identity, signed; left out if it is empty
 	source      string         // of the identity; empty to leave it out
 	peer        netip.Addr
-	port        uint16        // of ours; zero if there is none
 	skip        int           // how many segments of the path the application does not see
 	prefix      []byte        // those segments
 	keeps       upstream.Kind // the kind of credential that the application gets, of what the client presents

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-// headOf returns the head that the application gets for a request, as if the gateway listened on port 8080.
+// headOf returns the head that the application gets for a request.
 func headOf(t *testing.T, g *gateway, app *scriptedApp, request string) string {
 	t.Helper()
 	before := len(app.heads())
@@ -26,15 +26,14 @@ func headOf(t *testing.T, g *gateway, app *scriptedApp, request string) string {
 	if len(heads) != before+1 {
 		t.Fatalf("%d requests reached the application for %q", len(heads)-before, request)
 	}
-	_, port, _ := net.SplitHostPort(g.addr)
-	return strings.Replace(heads[len(heads)-1], "X-Forwarded-Port: "+port+"\r\n", "X-Forwarded-Port: 8080\r\n", 1)
+	return heads[len(heads)-1]
 }
 
 // oneConn makes a gateway use one connection to the application, so that what it received is in order.
 func oneConn(s *setup) { s.App.MaxConns = 1 }
 
 const (
-	ofPublic = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n" +
+	ofPublic = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n" +
 		"Forwarded: for=127.0.0.1;host=\"app.example.com\";proto=http\r\n"
 	ofAlice = ofPublic + "X-User-Id: identity-alice\r\nX-User-Email: alice@example.com\r\n"
 )
@@ -171,21 +170,25 @@ func TestForwardingHeaders(t *testing.T) {
 	}
 	const appHost, last = "app.example.com", ", for=127.0.0.1"
 	f(ofPublic)
-	f(said("192.0.2.1, 127.0.0.1", "www.example.com:8443", "https", "", "192.0.2.1", last), "X-Forwarded-For: 192.0.2.1",
+	f(said("192.0.2.1, 127.0.0.1", "www.example.com:8443", "https", "8443", "192.0.2.1", last), "X-Forwarded-For: 192.0.2.1",
 		"X-Forwarded-Host: www.example.com:8443", "X-Forwarded-Proto: https")
-	f(said("192.0.2.1, 2001:db8::1,192.0.2.2, 127.0.0.1", appHost, "http", "8080", "192.0.2.1", `, for="[2001:db8::1]", for=192.0.2.2`, last),
+	f(said("192.0.2.1, 2001:db8::1,192.0.2.2, 127.0.0.1", appHost, "http", "80", "192.0.2.1", `, for="[2001:db8::1]", for=192.0.2.2`, last),
 		"X-Forwarded-For: 192.0.2.1, 2001:db8::1,192.0.2.2")
 	// HAProxy and others add a line of their own after the client's.
-	f(said("203.0.113.9, 192.0.2.1, 127.0.0.1", appHost, "http", "8080", "203.0.113.9", ", for=192.0.2.1", last),
+	f(said("203.0.113.9, 192.0.2.1, 127.0.0.1", appHost, "http", "80", "203.0.113.9", ", for=192.0.2.1", last),
 		"X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1")
-	// Whoever says how the client came by says by which port, or that is not known.
+	// The port is what a trusted peer says, or that of the host, or the scheme's.
 	f(said("127.0.0.1", appHost, "https", "443", "127.0.0.1"), "X-Forwarded-Proto: https", "X-Forwarded-Port: 443")
 	f(said("127.0.0.1", appHost, "http", "65535", "127.0.0.1"), "X-Forwarded-Port: 65535")
-	f(said("127.0.0.1", appHost, "https", "", "127.0.0.1"), "X-Forwarded-Proto: https")
-	f(said("127.0.0.1", "a", "http", "", "127.0.0.1"), "X-Forwarded-Host: a")
+	f(said("127.0.0.1", appHost, "https", "443", "127.0.0.1"), "X-Forwarded-Proto: https")
+	f(said("127.0.0.1", "a", "http", "80", "127.0.0.1"), "X-Forwarded-Host: a")
+	f(said("127.0.0.1", "[::1]", "http", "80", "127.0.0.1"), "X-Forwarded-Host: [::1]")
+	f(said("127.0.0.1", "[::1]:90", "http", "90", "127.0.0.1"), "X-Forwarded-Host: [::1]:90")
+	f(said("127.0.0.1", "a:", "http", "80", "127.0.0.1"), "X-Forwarded-Host: a:")
+	f(said("127.0.0.1", "a:90", "http", "443", "127.0.0.1"), "X-Forwarded-Host: a:90", "X-Forwarded-Port: 443")
 	for _, odd := range []string{"", "0", "65536", "-1", "+1", "443, 80", "https", "4 4", "0x50", "1_0"} {
 		f(ofPublic, "X-Forwarded-Port: "+odd)
-		f(said("127.0.0.1", appHost, "https", "", "127.0.0.1"), "X-Forwarded-Proto: https", "X-Forwarded-Port: "+odd)
+		f(said("127.0.0.1", appHost, "https", "443", "127.0.0.1"), "X-Forwarded-Proto: https", "X-Forwarded-Port: "+odd)
 	}
 	f(ofPublic, "X-Forwarded-Port: 1", "X-Forwarded-Port: 1")
 	for _, odd := range []string{
@@ -212,9 +215,9 @@ func TestForwardingHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, trusted := range []bool{true, false} {
-		want := "X-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\nForwarded: host=\"app.example.com\";proto=http\r\n"
+		want := "X-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\nForwarded: host=\"app.example.com\";proto=http\r\n"
 		if trusted {
-			want = said("192.0.2.1", appHost, "https", "", "192.0.2.1")
+			want = said("192.0.2.1", appHost, "https", "443", "192.0.2.1")
 		}
 		if !trusted {
 			if ln, err = net.Listen("unix", filepath.Join(t.TempDir(), "s")); err != nil {

@@ -203,7 +203,7 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 	out := outbound{
 		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
 		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token},
-		peer: r.conn.peer, port: r.conn.port, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
+		peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
 		skip: d.Route.StripSegments, prefix: d.Route.Prefix, keeps: r.keeps(), handshake: r.handshake,
 	}
 	if r.cfg.Explain && d.Session != nil {
