@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http/httputil"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -28,6 +27,7 @@ type download struct {
 	left     int       // of a body of known length; untilCloseBody otherwise
 	reusable bool      // whether the application keeps the connection open
 	complete bool
+	broken   bool // by the application
 }
 
 // stream makes d the body of rc.
@@ -75,10 +75,16 @@ func (d *download) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if d.c.r.Buffered() == 0 {
-		if err := d.c.SetReadDeadline(time.Now().Add(d.app.cfg.IdleTimeout)); err != nil {
+		if err := d.c.allowRead(d.app.cfg.IdleTimeout); err != nil {
 			return 0, err
 		}
 	}
+	n, err := d.next(p)
+	d.broken = err != nil && !d.complete && !errors.Is(err, errClientGone)
+	return n, err
+}
+
+func (d *download) next(p []byte) (int, error) {
 	if d.chunks != nil {
 		n, err := d.chunks.Read(p)
 		if errors.Is(err, io.EOF) {
@@ -125,6 +131,13 @@ func (d *download) trailers() error {
 
 // Close ends the exchange. It is called once, whether or not the body was read to its end.
 func (d *download) Close() error {
+	switch {
+	case d.complete:
+	case d.broken:
+		d.app.cfg.Observer.Cut(ByApp)
+	default:
+		d.app.cfg.Observer.Cut(ByClient)
+	}
 	d.app.end(d.c, d.up, d.complete && d.reusable)
 	d.client.settle()
 	return nil
