@@ -196,7 +196,7 @@ func quickApp(t testing.TB) *proxy.App {
 	a := proxy.NewApp(proxy.AppConfig{
 		Network: "tcp", Address: app.Addr().String(), MaxConns: 64,
 		DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: time.Hour,
-		MaxAge: time.Hour, Observer: idle{},
+		MaxAge: time.Hour, LookEvery: time.Hour, Observer: idle{},
 	})
 	t.Cleanup(a.Close)
 	return a

@@ -26,7 +26,7 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
 		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
-		MaxAge: time.Minute, Observer: deaf{},
+		MaxAge: time.Minute, LookEvery: time.Minute, Observer: deaf{},
 	})
 	defer a.Close()
 	f := func(name string, reused bool, meanwhile func(c *appConn, peer net.Conn)) {
@@ -82,7 +82,7 @@ func TestCloseEndsWhatWasNotHandedOver(t *testing.T) {
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
 		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
-		MaxAge: time.Minute, Observer: deaf{},
+		MaxAge: time.Minute, LookEvery: time.Minute, Observer: deaf{},
 	})
 	defer a.Close()
 	for range 3 { // there is one connection to the application, so that one that is lost stops the next round

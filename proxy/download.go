@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -113,6 +114,35 @@ func (d *download) next(p []byte) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// WriteTo writes the whole body to w, each piece at once: fasthttp would keep pieces of a body of known length back until its buffer is full.
+func (d *download) WriteTo(w io.Writer) (written int64, err error) {
+	buf := uploadBuffers.Get().(*uploadBuffer)
+	defer uploadBuffers.Put(buf)
+	flush := func() error { return nil }
+	if buffered, ok := w.(*bufio.Writer); ok {
+		flush = buffered.Flush
+	}
+	for {
+		n, err := d.Read(buf[:])
+		if n > 0 {
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				return written, werr
+			}
+			written += int64(n)
+		}
+		switch {
+		case errors.Is(err, io.EOF) && d.complete:
+			return written, nil
+		case err != nil:
+			return written, errors.Join(err, flush())
+		case d.c.r.Buffered() == 0:
+			if err := flush(); err != nil {
+				return written, err
+			}
+		}
+	}
 }
 
 // trailers reads over the trailer section. Trailers are not passed on: nothing that was not there when the head was judged may follow.

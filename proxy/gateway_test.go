@@ -259,7 +259,7 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 		App: proxy.AppConfig{
 			Network: "tcp", MaxConns: 64,
 			DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: patience,
-			MaxAge: time.Hour, Name: "app", Observer: g.observer,
+			MaxAge: time.Hour, LookEvery: patience, Name: "app", Observer: g.observer,
 		},
 	}
 	if app != nil {
