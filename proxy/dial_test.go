@@ -252,8 +252,11 @@ func (a *authority) sign(t *testing.T, template *x509.Certificate) tls.Certifica
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// SelfSigned returns a certificate that nobody vouches for.
-func SelfSigned(t *testing.T) tls.Certificate { return newAuthority(t).issue(t, "127.0.0.1") }
+// SelfSigned returns a certificate for 127.0.0.1 and who vouches for it.
+func SelfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
+	own := newAuthority(t)
+	return own.issue(t, "127.0.0.1"), own.pool
+}
 
 // A connection with TLS is used again while it is still, and not when there is something to read: on the socket, or inside of TLS, which has
 // read ahead. Session tickets, which TLS sends unasked, are no reason against it.

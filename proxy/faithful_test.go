@@ -147,11 +147,11 @@ func TestInterimResponsesArriveAtOnce(t *testing.T) {
 	c := g.dial()
 	for range 2 {
 		c.send(request("GET", "/public/x", ""))
-		early := c.head("GET")
+		early := c.nextHead("GET")
 		if early.StatusCode != 103 || !slices.Equal(early.Header["Link"], []string{"</a.css>; rel=preload", "</b.js>"}) || len(early.Header) != 1 {
 			t.Errorf("status %d head %v", early.StatusCode, early.Header)
 		}
-		if processing := c.head("GET"); processing.StatusCode != 102 || len(processing.Header) != 0 {
+		if processing := c.nextHead("GET"); processing.StatusCode != 102 || len(processing.Header) != 0 {
 			t.Errorf("status %d head %v", processing.StatusCode, processing.Header)
 		}
 		release <- struct{}{}
@@ -202,12 +202,12 @@ func TestEventsArriveOneByOne(t *testing.T) {
 			c.send("GET /public/x " + version + "\r\nHost: app.example.com\r\n\r\n")
 			var res *http.Response
 			if name != "length" {
-				res = c.head("GET") // before the first event
+				res = c.nextHead("GET") // before the first event
 			}
 			for _, event := range []string{"data: 1\n\n", "data: 2\n\n", ": still here\n\n"} {
 				next <- event
 				if res == nil {
-					res = c.head("GET")
+					res = c.nextHead("GET")
 				}
 				got := make([]byte, len(event))
 				if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != event {

@@ -102,9 +102,10 @@ func TestGoneTLSClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cert, _ := proxy.SelfSigned(t)
 	g := newGateway(t, app, func(s *setup) {
 		s.App.LookEvery = 5 * time.Millisecond
-		s.Listener = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{proxy.SelfSigned(t)}})
+		s.Listener = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}})
 	})
 	c := tls.Client(g.dial().Conn, &tls.Config{InsecureSkipVerify: true})
 	if _, err := io.WriteString(c, request("GET", "/public/x", "")); err != nil {
@@ -184,7 +185,7 @@ func TestSilentStreamGoesOn(t *testing.T) {
 	}
 	looks()
 	release <- struct{}{}
-	res := c.head("GET")
+	res := c.nextHead("GET")
 	looks()
 	release <- struct{}{}
 	if body, err := readAll(res); body != "hello" || err != nil {

@@ -219,16 +219,16 @@ type response struct {
 // early hints.
 func (c *client) next(method string) response {
 	c.t.Helper()
-	res := c.head(method)
+	res := c.nextHead(method)
 	for res.StatusCode == http.StatusEarlyHints {
-		res = c.head(method)
+		res = c.nextHead(method)
 	}
 	body, err := io.ReadAll(res.Body)
 	return response{res, string(body), err}
 }
 
-// head reads the head of the next response, interim or not.
-func (c *client) head(method string) *http.Response {
+// nextHead reads the head of the next response, interim or not.
+func (c *client) nextHead(method string) *http.Response {
 	c.t.Helper()
 	res, err := http.ReadResponse(c.r, &http.Request{Method: method})
 	if err != nil {
