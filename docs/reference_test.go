@@ -33,6 +33,8 @@ func TestMetrics(t *testing.T) {
 	m.WatchConnections(func() int { return 0 })
 	m.WatchTunnels(func() int { return 0 })
 	m.CertificateLoaded(":443", time.Now())
+	m.App("http://127.0.0.1:3000")
+	m.WatchApps(func() map[string]bool { return map[string]bool{"http://127.0.0.1:3000": false} })
 	families, err := m.Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)

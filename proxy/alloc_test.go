@@ -38,19 +38,20 @@ func (idle) Ended(proxy.Face, time.Duration)                     {}
 func (idle) TunnelEnded(proxy.TunnelEnd)                         {}
 func (idle) ForeignHeaders(proxy.Dialect)                        {}
 func (idle) LargeAnswer()                                        {}
-func (idle) AppAnswered(int, time.Duration)                      {}
+func (idle) Answered(int, time.Duration)                         {}
+func (idle) Cut(proxy.Side)                                      {}
 func (idle) Limited(proxy.Limit)                                 {}
 func (idle) Forward(context.Context, upstream.Credential, []byte) (upstream.Reply, error) {
 	return upstream.Reply{}, errOutage
 }
 
 // quickPolicy has five identity headers and signed tokens, and everything that a route can require.
-func quickPolicy(t testing.TB) *policy.Policy {
+func quickPolicy(t testing.TB, app *proxy.App) *policy.Policy {
 	t.Helper()
 	all := policy.Rule{Path: "/*", Access: policy.SessionAccess, Audience: "app", Require: policy.Requirement{
 		AAL: upstream.AAL1, MaxAge: time.Hour, Methods: [][]string{{"totp", "password"}}, Expressions: []policy.Expression{condition{}},
 	}}
-	p, err := policy.Compile([]policy.Rule{all}, []policy.Header{
+	p, err := policy.Compile(leadingTo(app, []policy.Rule{all}), []policy.Header{
 		{Name: "X-User-Id", Path: "identity.id"},
 		{Name: "X-User-Email", Path: "identity.traits.email"},
 		{Name: "X-User-Phone", Path: "identity.traits.phone"},
@@ -80,8 +81,8 @@ type bench struct {
 func newBench(t testing.TB, app *proxy.App, request string) *bench {
 	t.Helper()
 	b := &bench{Server: proxy.NewServer(proxy.Config{
-		Gate: proxy.NewGate(oneSession{able("alice")}, quickPolicy(t)), Sessions: oneSession{able("alice")},
-		Passthrough: idle{}, Observer: idle{}, App: app, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
+		Gate: proxy.NewGate(oneSession{able("alice")}, quickPolicy(t, app)), Sessions: oneSession{able("alice")},
+		Passthrough: idle{}, Observer: idle{}, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
 		Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true},
 		Trusted:     &proxy.Trusted{Unix: true}, Logger: slog.New(slog.DiscardHandler),
 	})}
@@ -143,7 +144,7 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	g := proxy.NewGate(oneSession{able("alice")}, quickPolicy(t))
+	g := proxy.NewGate(oneSession{able("alice")}, quickPolicy(t, nil))
 	target := proxy.Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/app/page")}
 	for _, c := range []upstream.Credential{
 		{Kind: upstream.SessionToken, Name: "X-Session-Token", Value: []byte(realToken)},
@@ -195,6 +196,7 @@ func quickApp(t testing.TB) *proxy.App {
 	a := proxy.NewApp(proxy.AppConfig{
 		Network: "tcp", Address: app.Addr().String(), MaxConns: 64,
 		DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: time.Hour,
+		MaxAge: time.Hour, LookEvery: time.Hour, Observer: idle{},
 	})
 	t.Cleanup(a.Close)
 	return a

@@ -1,26 +1,64 @@
 package proxy
 
 import (
-	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
 	"time"
 )
 
-// AppConfig says where the application is and how it is spoken to.
+// AppConfig says where an application is and how it is spoken to.
 type AppConfig struct {
-	Network, Address string // as for net.Dial: "tcp" and "host:port", or "unix" and a path
-	MaxConns         int    // connections at once; a request beyond that waits for up to ConnWait
+	Name             string      // as logs and metrics have it
+	Network, Address string      // as for net.Dial: "tcp" and "host:port", or "unix" and a path
+	TLS              *tls.Config // nil to speak without TLS; else with ServerName, and without protocols other than HTTP/1.1
+	MaxConns         int         // connections at once; a request beyond that waits for up to ConnWait
 
-	DialTimeout time.Duration
+	DialTimeout time.Duration // for a connection, the TLS handshake included
 	ConnWait    time.Duration
-	HeadTimeout time.Duration // from the end of the request to the head of the response
-	IdleTimeout time.Duration // of the application, between two pieces of a body
+	HeadTimeout time.Duration // from the end of the request to the head of the response, and for each piece of a request
+	IdleTimeout time.Duration // of the application, between two pieces of a response; 0 for no limit
 	KeepAlive   time.Duration // how long an idle connection is kept: less than the application keeps it
+	MaxAge      time.Duration // how long a connection is kept at all, so that the next one goes where the name leads by then
+	LookEvery   time.Duration // how often it is looked whether the client is still there while the application is waited for
+
+	Observer AppObserver
+	Logger   *slog.Logger
+}
+
+// An AppObserver is told what becomes of the requests to one application. Its methods are called on the way of every request, so they must
+// neither block nor allocate.
+type AppObserver interface {
+	// Answered is called for every request unless its client broke it off before. The status is 0 when there was no answer.
+	Answered(status int, took time.Duration)
+
+	// Cut is called for every exchange that one side broke off before the response had been sent whole.
+	Cut(by Side)
+}
+
+// A Side is one of the two that Gatehouse stands between.
+type Side uint8
+
+// The sides.
+const (
+	ByApp Side = iota
+	ByClient
+)
+
+// Sides lists every Side, for those who keep a table by side.
+var Sides = [...]Side{ByApp, ByClient}
+
+// String returns the side as metrics spell it.
+func (s Side) String() string {
+	if s == ByClient {
+		return "client"
+	}
+	return "app"
 }
 
 // errBusy says that all connections to the application are in use.
@@ -29,8 +67,10 @@ var errBusy = errors.New("all connections to the application are in use")
 // An App is a pool of connections to one application. A connection serves one exchange at a time and is put back only when both sides
 // agree on where the next message begins; whatever is in doubt is closed. It is safe for concurrent use.
 type App struct {
-	cfg   AppConfig
-	slots chan struct{} // one for each connection in use
+	cfg    AppConfig
+	dialer net.Dialer
+	health health
+	slots  chan struct{} // one for each connection in use
 
 	mu      sync.Mutex
 	idle    []*appConn  // the longest idle first
@@ -38,26 +78,20 @@ type App struct {
 	closed  bool
 }
 
-// An appConn is a connection to the application.
-type appConn struct {
-	net.Conn
-	r         *bufio.Reader
-	stillness *stillness
-	idleSince time.Time
-	used      bool // it has served an exchange before
-	sole      bool // it is for one exchange only
-}
-
-const appBuffer = 16 << 10 // of what is read; also the limit on the head of a response
-
 // NewApp returns an App. No connection is made before the first request.
 func NewApp(cfg AppConfig) *App {
 	return &App{cfg: cfg, slots: make(chan struct{}, cfg.MaxConns)}
 }
 
-// get returns a connection that is ready for a request, an idle one if there is one that still lives, with HeadTimeout as its deadline.
-// fresh asks for a new one. Whoever gets one must either put or drop it.
-func (a *App) get(ctx context.Context, fresh bool) (*appConn, error) {
+// Name returns what logs and metrics call the application.
+func (a *App) Name() string { return a.cfg.Name }
+
+// Down reports whether the application is taken to be out of reach, so that requests fail at once.
+func (a *App) Down() bool { return a.health.down() }
+
+// get returns a connection that is ready for a request on behalf of client, an idle one if there is one that still lives, with HeadTimeout
+// to go. fresh asks for a new one. Whoever gets one must either put or drop it.
+func (a *App) get(ctx context.Context, client *conn, fresh bool) (*appConn, error) {
 	if err := a.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -66,28 +100,66 @@ func (a *App) get(ctx context.Context, fresh bool) (*appConn, error) {
 		if c == nil {
 			break
 		}
-		// The time comes first: looking fails when a deadline has passed.
-		if time.Since(c.idleSince) < a.cfg.KeepAlive && c.r.Buffered() == 0 && a.allowTime(c) == nil && c.stillness.holds() {
+		if a.canServe(c) {
+			c.take(client)
 			return c, nil
 		}
 		_ = c.Close()
 	}
-	dialer := net.Dialer{Timeout: a.cfg.DialTimeout}
-	nc, err := dialer.DialContext(ctx, a.cfg.Network, a.cfg.Address)
+	nc, err := a.dial(ctx)
 	if err != nil {
-		<-a.slots
-		return nil, fmt.Errorf("dial application: %w", err)
+		a.release()
+		return nil, err
 	}
-	c := &appConn{Conn: nc, r: bufio.NewReaderSize(nc, appBuffer), stillness: newStillness(nc)}
-	if err := a.allowTime(c); err != nil {
+	c := newAppConn(nc, a.cfg.LookEvery)
+	c.take(client)
+	if err := c.allowExchange(a.cfg.HeadTimeout); err != nil {
 		a.drop(c)
 		return nil, fmt.Errorf("set deadline of connection to application: %w", err)
 	}
 	return c, nil
 }
 
-// allowTime gives an exchange that begins the time in which the head of the response must be there.
-func (a *App) allowTime(c *appConn) error { return c.SetDeadline(time.Now().Add(a.cfg.HeadTimeout)) }
+// canServe reports whether an idle connection can be used again, and if so gives it the time for an exchange.
+func (a *App) canServe(c *appConn) bool {
+	// The time comes before the look, which fails when a deadline has passed.
+	return time.Since(c.idleSince) < a.cfg.KeepAlive && c.drained() && c.allowExchange(a.cfg.HeadTimeout) == nil && c.stillness.holds()
+}
+
+// dial makes a new connection. Each resolves the name anew, and tries its addresses one after the other. It belongs to the caller, and does
+// not count towards MaxConns.
+func (a *App) dial(ctx context.Context) (net.Conn, error) {
+	attempt, ok := a.health.begin()
+	if !ok {
+		return nil, errDown
+	}
+	timed, cancel := context.WithTimeout(ctx, a.cfg.DialTimeout)
+	defer cancel()
+	nc, err := a.dialer.DialContext(timed, a.cfg.Network, a.cfg.Address)
+	if err == nil && a.cfg.TLS != nil {
+		secured := tls.Client(nc, a.cfg.TLS)
+		if err = secured.HandshakeContext(timed); err != nil {
+			_ = nc.Close()
+		}
+		nc = secured
+	}
+	a.judge(attempt, err, ctx.Err() != nil)
+	if err != nil {
+		return nil, fmt.Errorf("dial application: %w", err)
+	}
+	return nc, nil
+}
+
+// judge tells what became of an attempt to connect to those who want to know. One that was given up says nothing of the application.
+func (a *App) judge(attempt attempt, err error, gaveUp bool) {
+	switch change := a.health.end(attempt, err != nil, gaveUp); {
+	case a.cfg.Logger == nil:
+	case change == wentDown:
+		a.cfg.Logger.Warn("application cannot be reached: requests to it fail at once until it can", "app", a.cfg.Name, "error", err)
+	case change == cameUp:
+		a.cfg.Logger.Info("application can be reached again", "app", a.cfg.Name)
+	}
+}
 
 // wait takes a slot.
 func (a *App) wait(ctx context.Context) error {
@@ -123,7 +195,13 @@ func (a *App) popIdle() *appConn {
 
 // put takes a connection back whose exchange ended where both sides know it did.
 func (a *App) put(c *appConn) {
-	c.idleSince, c.used = time.Now(), true
+	now := time.Now()
+	if c.r.Buffered() > 0 || now.Sub(c.born) >= a.cfg.MaxAge {
+		a.drop(c)
+		return
+	}
+	c.release()
+	c.idleSince, c.used = now, true
 	a.mu.Lock()
 	closed := a.closed
 	if !closed {
@@ -133,7 +211,7 @@ func (a *App) put(c *appConn) {
 		}
 	}
 	a.mu.Unlock()
-	<-a.slots
+	a.release()
 	if closed {
 		_ = c.Close()
 	}
@@ -161,6 +239,7 @@ func (a *App) release() { <-a.slots }
 // drop closes a connection that cannot be used again.
 func (a *App) drop(c *appConn) {
 	_ = c.Close()
+	c.release()
 	a.release()
 }
 

@@ -8,6 +8,12 @@ import (
 	"time"
 )
 
+// deaf observes nothing.
+type deaf struct{}
+
+func (deaf) Answered(int, time.Duration) {}
+func (deaf) Cut(Side)                    {}
+
 // An idle connection is used again although the deadline of the last exchange has passed since, and not when there is something to read
 // or it has been closed.
 func TestGetLooksAtIdleConnections(t *testing.T) {
@@ -20,11 +26,12 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
 		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
+		MaxAge: time.Minute, LookEvery: time.Minute, Observer: deaf{},
 	})
 	defer a.Close()
 	f := func(name string, reused bool, meanwhile func(c *appConn, peer net.Conn)) {
 		t.Helper()
-		c, err := a.get(context.Background(), true)
+		c, err := a.get(context.Background(), nil, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +42,10 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 		defer func() { _ = peer.Close() }()
 		meanwhile(c, peer)
 		a.put(c)
-		next, err := a.get(context.Background(), false)
+		if c.r != nil {
+			t.Errorf("%s: an idle connection holds a buffer", name)
+		}
+		next, err := a.get(context.Background(), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,10 +82,11 @@ func TestCloseEndsWhatWasNotHandedOver(t *testing.T) {
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
 		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
+		MaxAge: time.Minute, LookEvery: time.Minute, Observer: deaf{},
 	})
 	defer a.Close()
 	for range 3 { // there is one connection to the application, so that one that is lost stops the next round
-		c, err := a.get(t.Context(), false)
+		c, err := a.get(t.Context(), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,6 +72,12 @@ type conn struct {
 
 	interrupted atomic.Bool // nothing more is read
 
+	// heard is set when something has been read since the last response. fasthttp waits for the next request only after it has sent
+	// all that it holds.
+	heard atomic.Bool
+
+	look *look // whether the peer is still there
+
 	// pending is what waits for fasthttp to hand the connection over. It never does if the client is gone by then.
 	pending atomic.Pointer[io.Closer]
 
@@ -119,6 +125,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	if !c.streaming.Load() {
 		n, err := c.Conn.Read(p)
+		c.heard.Store(true)
 		if err != nil {
 			c.ended = true
 		}
@@ -132,6 +139,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := c.Conn.Read(p)
+	c.heard.Store(true)
 	if over := c.reading.note(&c.server.limits, n, time.Since(began), isTimeout(err)); over != 0 && !c.interrupted.Load() {
 		err = c.tooSlow(over)
 	}
@@ -170,6 +178,14 @@ func (c *conn) turnAway(over Limit) {
 	_ = c.SetWriteDeadline(time.Now().Add(lingerTime))
 	_, _ = c.Conn.Write(plainRefusal(limitTable[over].status))
 	_ = c.Close()
+}
+
+// gone reports whether the peer has closed the connection, or at least its side of it. It may be called while another goroutine reads.
+func (c *conn) gone() bool {
+	if c.look == nil {
+		c.look = newLook(innermost(c.Conn))
+	}
+	return c.look.gone()
 }
 
 // interrupt makes reads fail from now on. It may be called while another goroutine reads.

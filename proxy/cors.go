@@ -32,6 +32,7 @@ func (r *request) preflight() (policy.Decision, bool) {
 // answerPreflight answers a preflight from the configuration. A browser compares for itself what it is told with what it wants.
 func (r *request) answerPreflight() {
 	h, c := &r.ctx.Response.Header, r.decision.Route.CORS
+	r.ownAnswer()
 	r.ctx.SetStatusCode(fasthttp.StatusNoContent)
 	h.Set(fasthttp.HeaderCacheControl, "no-store") // browsers keep it by Access-Control-Max-Age
 	r.share()
@@ -52,7 +53,7 @@ func (r *request) share() {
 	if c.Any() {
 		h.Set("Access-Control-Allow-Origin", policy.AnyOrigin)
 	} else {
-		if varies := h.PeekAll(fasthttp.HeaderVary); !listedIn(varies, []byte(headerOrigin)) && !listedIn(varies, []byte("*")) {
+		if !varies(h) {
 			h.Add(fasthttp.HeaderVary, headerOrigin) // also if there is none now: caches must not give this answer to a page
 		}
 		origin, ok := r.single(headerOrigin)
@@ -71,15 +72,19 @@ func (r *request) share() {
 
 // dropSharing removes everything that an application says of CORS.
 func dropSharing(h *fasthttp.ResponseHeader) {
-	var names [][]byte
-	for name := range h.All() {
-		if len(name) > len(corsPrefix) && bytes.EqualFold(name[:len(corsPrefix)], []byte(corsPrefix)) {
-			names = append(names, bytes.Clone(name))
+	removeFields(h, func(name []byte) bool {
+		return len(name) > len(corsPrefix) && bytes.EqualFold(name[:len(corsPrefix)], []byte(corsPrefix))
+	})
+}
+
+// varies reports whether a response says already that it depends on the origin, in any spelling of the header.
+func varies(h *fasthttp.ResponseHeader) bool {
+	for name, value := range h.All() {
+		if line := [][]byte{value}; bytes.EqualFold(name, []byte(fasthttp.HeaderVary)) && (listedIn(line, []byte(headerOrigin)) || listedIn(line, []byte("*"))) {
+			return true
 		}
 	}
-	for _, name := range names {
-		h.DelBytes(name)
-	}
+	return false
 }
 
 func setUnlessEmpty(h *fasthttp.ResponseHeader, name, value string) {

@@ -1,12 +1,12 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
 	"net"
 	"net/http/httputil"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -28,6 +28,7 @@ type download struct {
 	left     int       // of a body of known length; untilCloseBody otherwise
 	reusable bool      // whether the application keeps the connection open
 	complete bool
+	broken   bool // by the application
 }
 
 // stream makes d the body of rc.
@@ -75,10 +76,16 @@ func (d *download) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if d.c.r.Buffered() == 0 {
-		if err := d.c.SetReadDeadline(time.Now().Add(d.app.cfg.IdleTimeout)); err != nil {
+		if err := d.c.allowRead(d.app.cfg.IdleTimeout); err != nil {
 			return 0, err
 		}
 	}
+	n, err := d.next(p)
+	d.broken = err != nil && !d.complete && !errors.Is(err, errClientGone)
+	return n, err
+}
+
+func (d *download) next(p []byte) (int, error) {
 	if d.chunks != nil {
 		n, err := d.chunks.Read(p)
 		if errors.Is(err, io.EOF) {
@@ -109,6 +116,35 @@ func (d *download) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// WriteTo writes the whole body to w, each piece at once: fasthttp would keep pieces of a body of known length back until its buffer is full.
+func (d *download) WriteTo(w io.Writer) (written int64, err error) {
+	buf := uploadBuffers.Get().(*uploadBuffer)
+	defer uploadBuffers.Put(buf)
+	flush := func() error { return nil }
+	if buffered, ok := w.(*bufio.Writer); ok {
+		flush = buffered.Flush
+	}
+	for {
+		n, err := d.Read(buf[:])
+		if n > 0 {
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				return written, werr
+			}
+			written += int64(n)
+		}
+		switch {
+		case errors.Is(err, io.EOF) && d.complete:
+			return written, nil
+		case err != nil:
+			return written, errors.Join(err, flush())
+		case d.c.r.Buffered() == 0:
+			if err := flush(); err != nil {
+				return written, err
+			}
+		}
+	}
+}
+
 // trailers reads over the trailer section. Trailers are not passed on: nothing that was not there when the head was judged may follow.
 func (d *download) trailers() error {
 	for range maxFields {
@@ -125,6 +161,13 @@ func (d *download) trailers() error {
 
 // Close ends the exchange. It is called once, whether or not the body was read to its end.
 func (d *download) Close() error {
+	switch {
+	case d.complete:
+	case d.broken:
+		d.app.cfg.Observer.Cut(ByApp)
+	default:
+		d.app.cfg.Observer.Cut(ByClient)
+	}
 	d.app.end(d.c, d.up, d.complete && d.reusable)
 	d.client.settle()
 	return nil

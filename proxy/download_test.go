@@ -257,6 +257,8 @@ func TestBrokenResponsesAreNotRepeated(t *testing.T) {
 	}
 	f("nothing", "")
 	f("garbage", "secret garbage\r\n\r\n")
+	f("hardly anything", "A\n\n")
+	f("blank lines only", "\r\n\r\n")
 	f("another protocol", "SSH-2.0-secret\r\n\r\n")
 	f("HTTP/0.9", "secret")
 	f("part of a head", "HTTP/1.1 200 OK\r\nX-A: secret\r\n")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,7 @@ type observer struct {
 	tunnels      chan proxy.TunnelEnd // nil to keep none
 	foreign      []proxy.Dialect
 	large        int
+	cut          []proxy.Side
 }
 
 func (o *observer) Began(proxy.Face) {
@@ -141,7 +143,7 @@ func (o *observer) LargeAnswer() {
 	o.mu.Unlock()
 }
 
-func (o *observer) AppAnswered(status int, _ time.Duration) {
+func (o *observer) Answered(status int, _ time.Duration) {
 	o.mu.Lock()
 	o.app = append(o.app, status)
 	o.mu.Unlock()
@@ -156,6 +158,12 @@ func (o *observer) TunnelEnded(why proxy.TunnelEnd) {
 func (o *observer) Limited(l proxy.Limit) {
 	o.mu.Lock()
 	o.limited = append(o.limited, l)
+	o.mu.Unlock()
+}
+
+func (o *observer) Cut(by proxy.Side) {
+	o.mu.Lock()
+	o.cut = append(o.cut, by)
 	o.mu.Unlock()
 }
 
@@ -195,6 +203,7 @@ type gateway struct {
 	observer    *observer
 	passthrough *passthrough
 	log         *syncBuffer
+	pool        *proxy.App // nil if there is no application
 }
 
 // A setup is what a test changes about a gateway.
@@ -250,6 +259,7 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 		App: proxy.AppConfig{
 			Network: "tcp", MaxConns: 64,
 			DialTimeout: patience, ConnWait: patience, HeadTimeout: patience, IdleTimeout: patience, KeepAlive: patience,
+			MaxAge: time.Hour, LookEvery: patience, Name: "app", Observer: g.observer,
 		},
 	}
 	if app != nil {
@@ -258,18 +268,19 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 	for _, change := range changes {
 		change(&s)
 	}
+	if s.App.Address != "" {
+		g.pool = proxy.NewApp(s.App)
+		t.Cleanup(g.pool.Close)
+		s.Rules = leadingTo(g.pool, s.Rules)
+		if s.Opened != nil {
+			s.Opened(g.pool)
+		}
+	}
 	p, err := policy.Compile(s.Rules, s.Headers)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Gate = proxy.NewGate(s.Sessions, p)
-	if s.App.Address != "" {
-		s.Config.App = proxy.NewApp(s.App)
-		t.Cleanup(s.Config.App.Close)
-		if s.Opened != nil {
-			s.Opened(s.Config.App)
-		}
-	}
 	ln := s.Listener
 	if ln == nil {
 		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -290,6 +301,17 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 		}
 	})
 	return g
+}
+
+// leadingTo returns the rules, and those without an application lead to app, which may be nil.
+func leadingTo(app *proxy.App, rules []policy.Rule) []policy.Rule {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		if rules[i].App == nil && app != nil {
+			rules[i].App = app
+		}
+	}
+	return rules
 }
 
 // trusting makes a gateway believe the peers of the tests.

@@ -26,7 +26,7 @@ func (r *request) isHandshake() bool {
 	if !ok || !bytes.EqualFold(protocol, websocket) || !listedIn(r.lines.connection, []byte("upgrade")) {
 		return false
 	}
-	if !h.IsGet() || !h.IsHTTP11() || hasRequestBody(h) || r.headErr != nil || r.cfg.App == nil || r.cfg.Tunnels.Max == 0 {
+	if !h.IsGet() || !h.IsHTTP11() || hasRequestBody(h) || r.headErr != nil || r.cfg.Tunnels.Max == 0 {
 		return false
 	}
 	_, key := single(h, "Sec-WebSocket-Key")
@@ -44,9 +44,9 @@ func spelled(name []byte) []byte {
 
 // upgrade sends a WebSocket handshake by a connection of its own, which is never pooled. If the application switches, upgrade returns the
 // connection, which is the caller's from then on, and the head of the answer up to its blank line. If it does not, and there is no error,
-// its answer is the response of rc.
-func (a *App) upgrade(ctx context.Context, rc *fasthttp.RequestCtx, client *conn, head []byte) (_ *appConn, answer []byte, err error) {
-	c, err := a.get(ctx, true)
+// its answer is the response of r.
+func (a *App) upgrade(ctx context.Context, r *request, head []byte) (_ *appConn, answer []byte, err error) {
+	c, err := a.get(ctx, r.conn, true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,10 +58,10 @@ func (a *App) upgrade(ctx context.Context, rc *fasthttp.RequestCtx, client *conn
 		}
 	}()
 	message := append(head, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"...)
-	if err = a.send(c, message, nil, &rc.Response.Header); err == nil {
+	if err = a.send(r, c, message, nil); err == nil {
 		kept = true
-		a.receive(rc, client, c, nil)
-		client.unread.Store(true) // frames that the client may have sent behind its handshake
+		a.receive(r, c, nil)
+		r.conn.unread.Store(true) // frames that the client may have sent behind its handshake
 		return nil, nil, nil
 	}
 	if !errors.Is(err, errSwitched) {

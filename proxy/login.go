@@ -187,10 +187,9 @@ func (r *request) lead() bool {
 
 // loopPage is what people see who were sent back and forth. Nothing in it comes from the request.
 func (l *Login) loopPage() []byte {
-	return []byte("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Signing in did not work</title>\n" +
-		"<h1>Signing in did not work</h1>\n" +
-		"<p>You were sent to sign in, and came back without a session that this page can use. Trying again at once would not help.</p>\n" +
-		"<p>Cookies may be blocked in this browser. If you run this site: look at the domain, the SameSite and the Secure attribute of the\n" +
-		"session cookie, and see that the page where people sign in needs no session itself.</p>\n" +
-		"<p><a href=\"" + html.EscapeString(l.url) + "\">Sign in</a></p>\n</html>\n")
+	return newPage(fasthttp.StatusForbidden, "Signing in did not work",
+		"<p>You were sent to sign in, and came back without a session that this page can use. Trying again at once would not help.</p>\n"+
+			"<p>Cookies may be blocked in this browser. If you run this site: look at the domain, the SameSite and the Secure attribute of the\n"+
+			"session cookie, and see that the page where people sign in needs no session itself.</p>\n"+
+			"<p><a href=\""+html.EscapeString(l.url)+"\">Sign in</a></p>")
 }

@@ -265,7 +265,7 @@ func TestHeadsThatCannotBePassedOn(t *testing.T) {
 func TestReloadWhileARequestIsJudged(t *testing.T) {
 	app := answering(t, ok(""))
 	g := newGateway(t, app, oneConn)
-	next, err := policy.Compile(someRules, []policy.Header{{Name: "X-Other", Path: "identity.id"}})
+	next, err := policy.Compile(leadingTo(g.pool, someRules), []policy.Header{{Name: "X-Other", Path: "identity.id"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -215,15 +215,26 @@ type response struct {
 	err  error // how the body ended, if not as its head announced
 }
 
-// next reads the response to a request of the method, which must be one that a strict client accepts, including its body.
+// next reads the response to a request of the method, which must be one that a strict client accepts, including its body. It passes over
+// early hints.
 func (c *client) next(method string) response {
+	c.t.Helper()
+	res := c.nextHead(method)
+	for res.StatusCode == http.StatusEarlyHints {
+		res = c.nextHead(method)
+	}
+	body, err := io.ReadAll(res.Body)
+	return response{res, string(body), err}
+}
+
+// nextHead reads the head of the next response, interim or not.
+func (c *client) nextHead(method string) *http.Response {
 	c.t.Helper()
 	res, err := http.ReadResponse(c.r, &http.Request{Method: method})
 	if err != nil {
 		c.t.Fatalf("read response: %v", err)
 	}
-	body, err := io.ReadAll(res.Body)
-	return response{res, string(body), err}
+	return res
 }
 
 // nothing fails unless the gateway ends the connection without another byte.

@@ -30,6 +30,7 @@ func (r *request) refuse(d policy.Decision) {
 	r.last = r.last || d.Verdict == policy.Malformed || d.Verdict == policy.Limited // who knows where the next request begins
 	r.explainOutage()
 	r.explainRequirement()
+	r.ownAnswer()
 	if r.lead() {
 		return
 	}
@@ -39,6 +40,12 @@ func (r *request) refuse(d policy.Decision) {
 		return
 	}
 	r.answer(status(&d))
+}
+
+// ownAnswer begins an answer of the gateway's own. Unlike one of the application, which has been stated before, it gets its date from fasthttp.
+func (r *request) ownAnswer() {
+	r.ctx.Response.Reset()
+	r.ctx.Response.Header.SetNoDefaultContentType(true)
 }
 
 // status returns the status of a refusal. Anything that is not known here is the gateway's own fault, and no permission.
@@ -73,7 +80,8 @@ func status(d *policy.Decision) int {
 	}
 }
 
-// answer writes a refusal with a body of our own, as RFC 9457 has it. Nothing in it comes from the request.
+// answer writes a refusal with a body of our own: a page for people, and for everybody else what RFC 9457 has. Nothing in it comes from the
+// request.
 func (r *request) answer(status int) {
 	status = r.understood(status)
 	writeProblem(r.ctx, status)
@@ -85,6 +93,9 @@ func (r *request) answer(status int) {
 	}
 	r.share()
 	r.explain()
+	if r.face != WhoamiFace && r.face != KeysFace && r.fault.header == "" && browser(r.header) {
+		r.showPage(pages[status])
+	}
 }
 
 // writeProblem writes a refusal that needs nothing of the request.
@@ -131,8 +142,7 @@ func (r *request) answerPage(status int, page []byte) {
 	r.ctx.SetStatusCode(r.understood(status))
 	h.Set(fasthttp.HeaderCacheControl, "no-store")
 	r.explain()
-	h.SetContentType("text/html; charset=utf-8")
-	r.ctx.SetBody(page)
+	r.showPage(page)
 }
 
 // allowedMethods are the methods that each face answers.
@@ -187,28 +197,31 @@ func (r *request) explainRequirement() {
 	}
 }
 
+// details says what every refusal means.
+var details = map[int]string{
+	fasthttp.StatusBadRequest:                  "The request has more than one reading, or none.",
+	fasthttp.StatusUnauthorized:                "A valid session is needed.",
+	fasthttp.StatusForbidden:                   "This is not allowed.",
+	fasthttp.StatusNotFound:                    "There is nothing here.",
+	fasthttp.StatusMethodNotAllowed:            "The method is not supported.",
+	fasthttp.StatusRequestTimeout:              "The request came too slowly.",
+	fasthttp.StatusRequestEntityTooLarge:       "The body is larger than is taken here.",
+	fasthttp.StatusRequestURITooLong:           "The address is longer than is looked at.",
+	fasthttp.StatusMisdirectedRequest:          "This host is not served here.",
+	http.StatusTooEarly:                        "The request could be a replay. Send it again once the connection is established.",
+	fasthttp.StatusTooManyRequests:             "Too many from one client. Try again later.",
+	fasthttp.StatusRequestHeaderFieldsTooLarge: "The head of the request is larger than is looked at.",
+	fasthttp.StatusInternalServerError:         "The gateway failed. Nothing was let through.",
+	fasthttp.StatusBadGateway:                  "The application gave no usable answer.",
+	fasthttp.StatusServiceUnavailable:          "An answer cannot be had right now. Try again.",
+	fasthttp.StatusGatewayTimeout:              "The application did not answer in time.",
+	fasthttp.StatusHTTPVersionNotSupported:     "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
+}
+
 // problems holds the body of every refusal.
 var problems = func() map[int][]byte {
 	m := map[int][]byte{}
-	for status, detail := range map[int]string{
-		fasthttp.StatusBadRequest:                  "The request has more than one reading, or none.",
-		fasthttp.StatusUnauthorized:                "A valid session is needed.",
-		fasthttp.StatusForbidden:                   "This is not allowed.",
-		fasthttp.StatusNotFound:                    "There is nothing here.",
-		fasthttp.StatusMethodNotAllowed:            "The method is not supported.",
-		fasthttp.StatusRequestTimeout:              "The request came too slowly.",
-		fasthttp.StatusRequestEntityTooLarge:       "The body is larger than is taken here.",
-		fasthttp.StatusRequestURITooLong:           "The address is longer than is looked at.",
-		fasthttp.StatusMisdirectedRequest:          "This host is not served here.",
-		http.StatusTooEarly:                        "The request could be a replay. Send it again once the connection is established.",
-		fasthttp.StatusTooManyRequests:             "Too many from one client. Try again later.",
-		fasthttp.StatusRequestHeaderFieldsTooLarge: "The head of the request is larger than is looked at.",
-		fasthttp.StatusInternalServerError:         "The gateway failed. Nothing was let through.",
-		fasthttp.StatusBadGateway:                  "The application gave no usable answer.",
-		fasthttp.StatusServiceUnavailable:          "An answer cannot be had right now. Try again.",
-		fasthttp.StatusGatewayTimeout:              "The application did not answer in time.",
-		fasthttp.StatusHTTPVersionNotSupported:     "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
-	} {
+	for status, detail := range details {
 		m[status] = problem(status, detail)
 	}
 	return m

@@ -77,6 +77,7 @@ func (r *request) finish(failure any) {
 		r.answer(fasthttp.StatusInternalServerError)
 		r.last = true
 	}
+	r.conn.heard.Store(false)
 	if r.last || r.conn.unread.Load() || r.down.Load() {
 		r.ctx.SetConnectionClose()
 	}
@@ -177,7 +178,8 @@ func (r *request) proxy() {
 		r.answerPreflight()
 		return
 	}
-	if r.cfg.App == nil {
+	app, _ := r.decision.Route.App.(*App)
+	if app == nil {
 		r.turnAway(policy.Denied, policy.NoApplication)
 		return
 	}
@@ -187,7 +189,7 @@ func (r *request) proxy() {
 		return
 	}
 	r.scratch.head = head
-	r.forward(head)
+	r.forward(app, head)
 }
 
 // turnAway refuses a request that had been allowed.
@@ -221,7 +223,7 @@ func (r *request) keeps() upstream.Kind {
 }
 
 // forward sends the request to the application.
-func (r *request) forward(head []byte) {
+func (r *request) forward(app *App, head []byte) {
 	if !r.occupy() {
 		r.turnAway(policy.Limited, policy.TooManyRequests)
 		return
@@ -229,28 +231,36 @@ func (r *request) forward(head []byte) {
 	began := time.Now()
 	var err error
 	if r.handshake {
-		err = r.upgrade(head)
+		err = r.upgrade(app, head)
 	} else {
-		err = r.cfg.App.exchange(r.base, r.ctx, r.conn, head, r.decision.Route.MaxBody)
+		err = app.exchange(r.base, r, head)
 	}
 	if err == nil {
-		r.cfg.Observer.AppAnswered(r.ctx.Response.StatusCode(), time.Since(began))
+		app.cfg.Observer.Answered(r.ctx.Response.StatusCode(), time.Since(began))
 		r.share()
 		r.renew(r.decision.Renewed)
 		return
 	}
 	r.conn.settle()
-	r.ctx.Response.Reset()
+	r.ownAnswer()
 	r.renew(r.decision.Renewed)
 	if d, fault := r.clientFault(err); fault {
+		app.cfg.Observer.Cut(ByClient)
 		r.decision.Verdict, r.decision.Reason = d.Verdict, d.Reason
 		r.answer(status(&d))
 		return
 	}
-	r.cfg.Observer.AppAnswered(0, time.Since(began))
+	if errors.Is(err, errClientGone) {
+		app.cfg.Observer.Cut(ByClient)
+		r.decision.Reason = policy.ClientGone
+		r.last = true
+		r.ctx.SetStatusCode(statusClientGone)
+		return
+	}
+	app.cfg.Observer.Answered(0, time.Since(began))
 	if ok, missed := r.silentApp.allow(); ok {
-		r.cfg.Logger.Warn("application did not answer", "route", r.decision.Route.Name, "path", string(r.target.Path), "error", err,
-			"not_logged", missed)
+		r.cfg.Logger.Warn("application did not answer", "app", app.Name(), "route", r.decision.Route.Name, "path", string(r.target.Path),
+			"error", err, "not_logged", missed)
 	}
 	r.decision.Reason = policy.ApplicationFailed
 	r.answer(appStatus(err))
@@ -287,9 +297,13 @@ func (r *request) clientFault(err error) (d policy.Decision, ok bool) {
 	}
 }
 
+// statusClientGone is what the access log says of a request whose client left before it was answered, as that of nginx does. Nobody is there
+// to be told.
+const statusClientGone = 499
+
 // appStatus returns the status that says why the application did not answer.
 func appStatus(err error) int {
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, errBusy) || errors.Is(err, errDown) {
 		return fasthttp.StatusServiceUnavailable
 	}
 	if isTimeout(err) {

@@ -64,9 +64,6 @@ type Observer interface {
 	ForeignHeaders(d Dialect)
 	LargeAnswer()
 
-	// AppAnswered is called once a request to the application. The status is 0 when there was no answer.
-	AppAnswered(status int, took time.Duration)
-
 	// Limited is called once for everything that is refused or cut off because a client reached a limit.
 	Limited(l Limit)
 }
@@ -83,7 +80,6 @@ type Config struct {
 	Sessions    Sessions
 	Passthrough Passthrough
 	Observer    Observer
-	App         *App // nil if there is no application to proxy to
 	Credentials Credentials
 	Trusted     *Trusted
 	Limits      Limits
@@ -152,6 +148,7 @@ func NewServer(cfg Config) *Server {
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
+		NoDefaultDate:                true, // the application states its own; see ownAnswer
 		CloseOnShutdown:              true,
 		KeepHijackedConns:            true, // until we close them
 	}
@@ -216,6 +213,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 	s.cfg.Observer.Began(r.face)
 	defer func() { r.finish(recover()) }()
+	if r.face != ProxyFace {
+		r.ownAnswer()
+	}
 	switch {
 	case !knownVersion(ctx.Request.Header.Protocol()):
 		r.refuse(malformed(policy.UnsupportedVersion))

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -26,13 +27,13 @@ func (plainSigner) Sign(session *upstream.Session, audience string) (policy.Toke
 const keys = `{"keys":[{"kty":"OKP"}]}`
 
 // signedPolicy has a route for every access, whose tokens are for app, and one that nothing can be signed for.
-func signedPolicy(t testing.TB) *policy.Policy {
+func signedPolicy(t testing.TB, app *proxy.App) *policy.Policy {
 	t.Helper()
 	rules := append([]policy.Rule{{Name: "unsigned", Path: "/unsigned", Access: policy.OptionalAccess, Audience: "nobody"}}, someRules...)
 	for i := range rules[1:] {
 		rules[i+1].Audience = "app"
 	}
-	p, err := policy.Compile(rules, someHeaders)
+	p, err := policy.Compile(leadingTo(app, rules), someHeaders)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func explaining(s *setup) { s.Explain = true }
 func TestTokenReachesTheApplication(t *testing.T) {
 	app := answering(t, ok(""))
 	g := newGateway(t, app, oneConn)
-	g.SetPolicy(signedPolicy(t))
+	g.SetPolicy(signedPolicy(t, g.pool))
 	f := func(path, want string, lines ...string) {
 		t.Helper()
 		for _, name := range []string{"X-Id-Token", "x-id-token", "X_Id_Token", "X.Id-Token", "X-ID_TOKEN"} {
@@ -68,7 +69,7 @@ func TestTokenReachesTheApplication(t *testing.T) {
 func TestWhatCannotBeSignedDoesNotPass(t *testing.T) {
 	app := answering(t, ok(""))
 	g := newGateway(t, app, trusting, explaining)
-	g.SetPolicy(signedPolicy(t))
+	g.SetPolicy(signedPolicy(t, g.pool))
 	for _, res := range []response{g.get("/unsigned", alice), g.get(authPath, about("GET", "/unsigned", alice)...)} {
 		if res.StatusCode != 503 || res.Header.Get("X-Gatehouse-Reason") != "identity_unusable" || res.Header.Get("X-Id-Token") != "" {
 			t.Errorf("status %d %v", res.StatusCode, res.Header)
@@ -82,7 +83,7 @@ func TestWhatCannotBeSignedDoesNotPass(t *testing.T) {
 // A front proxy always gets the header, so that it overwrites what the client sent.
 func TestTokenReachesTheFrontProxy(t *testing.T) {
 	g := newGateway(t, nil, trusting)
-	g.SetPolicy(signedPolicy(t))
+	g.SetPolicy(signedPolicy(t, g.pool))
 	f := func(path, want string, lines ...string) {
 		t.Helper()
 		res := g.get(authPath, about("GET", path, append(lines, "X-Id-Token: forged")...)...)
@@ -103,7 +104,7 @@ func TestKeysAreServed(t *testing.T) {
 	if res.StatusCode != 200 || res.body != "of the application" {
 		t.Errorf("without tokens: status %d %q", res.StatusCode, res.body)
 	}
-	g.SetPolicy(signedPolicy(t))
+	g.SetPolicy(signedPolicy(t, g.pool))
 	before := len(app.heads())
 	for _, target := range []string{"/.well-known/jwks.json", "/.well-known/jwks.json?x=y", "/.well-known/%6awks.json", "/.well-known/jwks.json;a=b"} {
 		res := g.ask(request("GET", target, ""))

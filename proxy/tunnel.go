@@ -95,7 +95,7 @@ var errManyTunnels = errors.New("too many tunnels are open")
 
 // upgrade passes a handshake on, and lets the tunnel begin if the application switches. It returns errManyTunnels and the errors of
 // [App.upgrade].
-func (r *request) upgrade(head []byte) error {
+func (r *request) upgrade(app *App, head []byte) error {
 	if !r.tunnels.take() {
 		return errManyTunnels
 	}
@@ -105,7 +105,7 @@ func (r *request) upgrade(head []byte) error {
 			r.tunnels.giveBack()
 		}
 	}()
-	c, answer, err := r.cfg.App.upgrade(r.base, r.ctx, r.conn, head)
+	c, answer, err := app.upgrade(r.base, r, head)
 	if err != nil || c == nil {
 		return err
 	}

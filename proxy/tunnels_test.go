@@ -81,7 +81,6 @@ func (w *watched) questions() int {
 func (w *watched) Began(Face)                                    {}
 func (w *watched) Decided(Face, *policy.Decision, time.Duration) {}
 func (w *watched) Ended(Face, time.Duration)                     {}
-func (w *watched) AppAnswered(int, time.Duration)                {}
 func (*watched) ForeignHeaders(Dialect)                          {}
 func (*watched) LargeAnswer()                                    {}
 func (w *watched) Limited(Limit)                                 {}

@@ -48,7 +48,7 @@ func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, maxBody i
 	}
 	client.stream()
 	if length < 0 || length > smallBody {
-		return message, &upload{client: client, body: body, left: length, most: cmp.Or(maxBody, math.MaxInt64), idle: cfg.IdleTimeout}, nil
+		return message, &upload{client: client, body: body, left: length, most: cmp.Or(maxBody, math.MaxInt64), idle: cfg.HeadTimeout}, nil
 	}
 	start := len(message)
 	message = slices.Grow(message, length)[:start+length]
@@ -96,7 +96,7 @@ func (u *upload) start(c *appConn, headTimeout time.Duration) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		if !u.answered {
-			_ = c.SetReadDeadline(time.Now().Add(headTimeout))
+			_ = c.allowRead(headTimeout)
 		}
 	}()
 }

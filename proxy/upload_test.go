@@ -310,7 +310,7 @@ func TestApplicationThatDoesNotTakeTheBody(t *testing.T) {
 		<-hold
 	})
 	defer close(hold)
-	g := newGateway(t, app, func(s *setup) { s.App.IdleTimeout = 50e6 })
+	g := newGateway(t, app, func(s *setup) { s.App.HeadTimeout = 50e6 })
 	c := g.dial()
 	sent := make(chan struct{})
 	go func() {

@@ -38,7 +38,7 @@ type App struct {
 	metrics *metrics.Metrics
 	service *service
 	cache   *sessioncache.Cache
-	backend *proxy.App // nil if there is none
+	apps    *apps
 	server  *proxy.Server
 	checks  *extauthz.Server // nil if Envoy does not ask by gRPC
 	admin   *admin.Server
@@ -64,7 +64,8 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	a.cfg.Store(cfg)
 	a.state.Store(&errStarting)
 
-	compiled, err := a.compile(cfg)
+	a.apps = &apps{log: opts.Logger, metrics: a.metrics}
+	compiled, pools, err := a.compile(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -96,15 +97,12 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		a.cache.RevokeSession(sessionID)
 		a.metrics.Revoked(metrics.RevokedByService)
 	})
-	if cfg.App != "" {
-		a.backend = newBackend(cfg.App)
-	}
+	a.apps.use(pools)
 	a.server = proxy.NewServer(proxy.Config{
 		Gate:        proxy.NewGate(a.cache, compiled),
 		Sessions:    a.cache,
 		Passthrough: a.service,
 		Observer:    a.metrics,
-		App:         a.backend,
 		Credentials: credentialsOf(cfg),
 		Trusted:     trustedOf(cfg),
 		Limits:      limitsOf(&cfg.Limits),
@@ -126,6 +124,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	a.metrics.WatchCache(a.cache.Stats)
 	a.metrics.WatchConnections(a.server.Connections)
 	a.metrics.WatchTunnels(a.server.Tunnels)
+	a.metrics.WatchApps(a.apps.down)
 	a.metrics.Reloaded(true, time.Now())
 	a.admin = a.newAdmin()
 	return a, nil
@@ -256,8 +255,6 @@ func (a *App) drain(timeout time.Duration) error {
 // close releases what New built. Nothing is served any more when it is called.
 func (a *App) close() {
 	a.cache.Close()
-	if a.backend != nil {
-		a.backend.Close()
-	}
+	a.apps.use(nil)
 	a.service.close()
 }

@@ -67,7 +67,7 @@ type RulingHeader struct {
 func Decide(ctx context.Context, cfg *config.Config, build metrics.BuildInfo, q Question) (*Ruling, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	a := &App{opts: Options{Logger: quiet}}
-	compiled, err := a.compile(cfg)
+	compiled, _, err := a.compile(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -13,10 +13,10 @@ import (
 // errNoReload says that there is nothing to read again.
 var errNoReload = errors.New("this process was started without a configuration that can be read again")
 
-// Reload reads the configuration again and applies what can change without a restart: routes, what they require, identity headers and
-// identity tokens. Either all of it comes into force or none. Remembered sessions survive. The files of certificates are read again too,
-// whatever comes of that: a mistake in the configuration does not keep a renewed certificate from coming into force, nor the reverse. It
-// returns the names of what has changed and needs a restart to come into force.
+// Reload reads the configuration again and applies what can change without a restart: applications, routes, what they require, identity
+// headers and identity tokens. Either all of it comes into force or none. Remembered sessions survive, and requests under way end where they
+// are. The files of certificates are read again too, whatever comes of that: a mistake in the configuration does not keep a renewed
+// certificate from coming into force, nor the reverse. It returns the names of what has changed and needs a restart to come into force.
 func (a *App) Reload() (restart []string, err error) {
 	a.reloading <- struct{}{}
 	defer func() { <-a.reloading }()
@@ -43,13 +43,13 @@ func (a *App) reload() (restart []string, err error) {
 	}
 	current := *a.cfg.Load()
 	restart = needRestart(&current, next)
-	current.Routes, current.Requirements = next.Routes, next.Requirements
+	current.App, current.Routes, current.Requirements = next.App, next.Routes, next.Requirements
 	current.IdentityHeaders, current.IdentityToken = next.IdentityHeaders, next.IdentityToken
-	compiled, err := a.compile(&current)
+	compiled, pools, err := a.compile(&current)
 	if err != nil {
 		return nil, err
 	}
-	a.setPolicy(compiled)
+	a.setPolicy(compiled, pools)
 	a.cfg.Store(&current)
 	return restart, nil
 }
@@ -59,7 +59,7 @@ func needRestart(current, next *config.Config) (names []string) {
 	a, b := reflect.ValueOf(*current), reflect.ValueOf(*next)
 	for i := range a.NumField() {
 		switch name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("yaml"), ","); name {
-		case "routes", "requirements", "identity_headers", "identity_token": // in force already
+		case "app", "routes", "requirements", "identity_headers", "identity_token": // in force already
 		default:
 			if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
 				names = append(names, name)

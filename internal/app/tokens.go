@@ -14,11 +14,15 @@ import (
 // keysInterval is how often the keys of identity tokens are read, as those of certificates are.
 const keysInterval = 15 * time.Second
 
-// compile compiles a configuration, with the keys of identity tokens as their files are now.
-func (a *App) compile(cfg *config.Config) (*policy.Policy, error) {
-	compiled, err := compilePolicy(cfg)
+// compile compiles a configuration, with the keys of identity tokens as their files are now, and returns the pools that its routes lead to.
+func (a *App) compile(cfg *config.Config) (*policy.Policy, pools, error) {
+	next, ofRoute, err := a.apps.prepare(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	compiled, err := compilePolicy(cfg, ofRoute)
 	if err != nil || cfg.IdentityToken == nil {
-		return compiled, err
+		return compiled, next, err
 	}
 	contents := keyFilesOf(cfg.IdentityToken).Read()
 	a.keys = contents.Digest
@@ -26,7 +30,8 @@ func (a *App) compile(cfg *config.Config) (*policy.Policy, error) {
 		a.opts.Logger.Warn("every user of this machine can read the key of identity tokens, and sign whatever they like: take the right away, "+
 			"such as with chmod 600", "file", name)
 	}
-	return withTokens(compiled, cfg.IdentityToken, contents)
+	compiled, err = withTokens(compiled, cfg.IdentityToken, contents)
+	return compiled, next, err
 }
 
 // withTokens adds identity tokens to a policy.
@@ -46,10 +51,11 @@ func keyFilesOf(t *config.IdentityToken) identitytoken.Files {
 	return identitytoken.Files{Key: t.KeyFile, Others: t.OtherKeyFiles}
 }
 
-// setPolicy puts a policy into force.
-func (a *App) setPolicy(p *policy.Policy) {
+// setPolicy puts a policy into force, and the pools that it leads to.
+func (a *App) setPolicy(p *policy.Policy, next pools) {
 	a.metrics.SetPolicy(p)
 	a.server.SetPolicy(p)
+	a.apps.use(next)
 }
 
 // watchKeys takes over what changes in the keys of identity tokens, until ctx ends.
@@ -75,11 +81,11 @@ func (a *App) rotateKeys() {
 	if cfg.IdentityToken == nil || keyFilesOf(cfg.IdentityToken).Read().Digest == a.keys {
 		return
 	}
-	compiled, err := a.compile(cfg)
+	compiled, next, err := a.compile(cfg)
 	if err != nil {
 		a.opts.Logger.Error("keys of identity tokens were not loaded: those before stay in force", "error", err)
 		return
 	}
-	a.setPolicy(compiled)
+	a.setPolicy(compiled, next)
 	a.opts.Logger.Info("keys of identity tokens were loaded")
 }

@@ -3,8 +3,6 @@ package app
 import (
 	"cmp"
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +18,9 @@ import (
 // tokenHeader is where Kratos takes a session token from.
 const tokenHeader = "X-Session-Token"
 
-// compilePolicy compiles what can be reloaded: routes, what they require, and what applications are told.
-func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
+// compilePolicy compiles what can be reloaded: routes, what they require, and what applications are told. apps has the
+// application of each route, nil for none; without it no request is passed on.
+func compilePolicy(cfg *config.Config, apps []policy.App) (*policy.Policy, error) {
 	sets := map[string]policy.Requirement{"": {}}
 	for name, r := range cfg.Requirements {
 		var err error
@@ -48,6 +47,9 @@ func compilePolicy(cfg *config.Config) (*policy.Policy, error) {
 		}
 		if cfg.IdentityToken != nil {
 			rules[i].Audience = cmp.Or(r.Audience, cfg.IdentityToken.Audience)
+		}
+		if len(apps) > 0 {
+			rules[i].App = apps[i]
 		}
 	}
 	headers := make([]policy.Header, len(cfg.IdentityHeaders))
@@ -152,29 +154,4 @@ func limitsOf(l *config.Limits) proxy.Limits {
 		Connections: l.Connections, ConnectionsPerClient: l.ConnectionsPerClient,
 		RequestsPerClient: l.RequestsPerClient, KnowClients: l.UnknownPerClient > 0,
 	}
-}
-
-// addressOf returns the host and port of an application.
-func addressOf(app string) string {
-	u, err := url.Parse(app)
-	if err != nil || u.Host == "" {
-		panic("application URL was not validated") // config.Load refuses it
-	}
-	if u.Port() == "" {
-		return net.JoinHostPort(u.Hostname(), "80")
-	}
-	return u.Host
-}
-
-// newBackend returns the pool of connections to the application.
-func newBackend(app string) *proxy.App {
-	return proxy.NewApp(proxy.AppConfig{
-		Network: "tcp", Address: addressOf(app),
-		MaxConns:    1024,
-		DialTimeout: 3 * time.Second,
-		ConnWait:    time.Second,
-		HeadTimeout: 60 * time.Second,
-		IdleTimeout: 10 * time.Minute,
-		KeepAlive:   4 * time.Second, // less than Node's 5 s
-	})
 }

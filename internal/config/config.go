@@ -26,9 +26,9 @@ type Config struct {
 	// SessionCache is how many sessions are remembered, and for how long they are believed. Default: its keys' defaults.
 	SessionCache SessionCache `yaml:"session_cache"`
 
-	// App is the application behind the gate: http://host or http://host:port, without path. Empty means that there is none, as behind a
-	// front proxy that only asks for decisions; requests other than for Gatehouse's own paths then get 404. Default empty.
-	App string `yaml:"app"`
+	// App is the application behind the gate: its URL, or a section with the keys below. Routes may name others. Empty means that there is
+	// none, as behind a front proxy that only asks for decisions; requests that would go to it then get 404. Default empty.
+	App App `yaml:"app"`
 
 	// Routes say what a request needs. They are tried in order, the first that matches decides, and what matches none is refused.
 	// Default: one route that asks for a session on every path.
@@ -114,6 +114,37 @@ type TLS struct {
 	ClientAuth ClientAuth `yaml:"client_auth"`
 }
 
+// An App is an application and how it is spoken to.
+type App struct {
+	// URL is where it is: http://host:port, https://host:port, each with port 80 or 443 if it names none, without path, or unix:/path for
+	// a socket. A name is resolved for each new connection, and no connection is kept for longer than a minute. Required.
+	URL string `yaml:"url"`
+
+	// CAFile is the file with the authorities that may vouch for its certificate, in PEM. Only with https. Default: those of the system.
+	CAFile string `yaml:"ca_file"`
+
+	// CertFile is the file with the certificate that Gatehouse shows to it, in PEM. Only with https. Default none.
+	CertFile string `yaml:"cert_file"`
+
+	// KeyFile is the file with the private key of that certificate, in PEM and not encrypted. Default none.
+	KeyFile string `yaml:"key_file"`
+
+	// ServerName is the name that its certificate must be for. Only with https. Default: the host of the URL.
+	ServerName string `yaml:"server_name"`
+
+	// MaxConns is how many connections to it there may be at once; 1 to 100000. A request beyond that waits for a second, and then gets
+	// 503. Event streams take one each, for as long as they live. Default 1024.
+	MaxConns int `yaml:"max_conns"`
+
+	// HeadTimeout is how long it may take to begin its answer once it has the whole request, and to take each piece of one; 1ms to 24h.
+	// Long polls must be shorter. After that the client gets 504. Default 1m.
+	HeadTimeout time.Duration `yaml:"head_timeout"`
+
+	// IdleTimeout is how long it may pause within an answer; 0s to 24h, where 0s is for ever. An event stream ends with the client, and
+	// with the application, however long it is silent. Default 0s.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+}
+
 // An Upstream is the session service and how it is asked.
 type Upstream struct {
 	// Kratos is an Ory Kratos, or Ory Network. Default none.
@@ -191,6 +222,9 @@ type Route struct {
 	// MaxBody is how long the body of a request may be: a size such as 512KiB or 10MiB, or unlimited; at least 1. A longer one is
 	// refused with 413, before any of it is read if its length is announced. Default: what limits.body says.
 	MaxBody Size `yaml:"max_body,omitempty"`
+
+	// App is the application that the requests go to, as in app at the top level. Default: that one.
+	App *App `yaml:"app,omitempty"`
 
 	// Require is what a session must have beyond being valid: all of it. Only with access: session. Default nothing.
 	Require Require `yaml:"require,omitempty"`
@@ -426,56 +460,4 @@ type Shutdown struct {
 
 	// Timeout is how long requests that are under way may take to end after that; 1ms to 1h. What remains is cut off. Default 30s.
 	Timeout time.Duration `yaml:"timeout"`
-}
-
-// Default returns the configuration of an empty file. It lacks what has no default, the session service, and so is not yet valid.
-func Default() Config {
-	return Config{
-		Listen:          Listeners{{Address: ":8080"}},
-		Admin:           "127.0.0.1:9090",
-		Upstream:        Upstream{Timeout: time.Second, MaxInFlight: 64},
-		SessionCache:    SessionCache{Size: 100_000, FreshFor: 30 * time.Second, NegativeFor: time.Second},
-		Routes:          []Route{{Match: Match{Path: "/*"}, Access: AccessSession}},
-		IdentityHeaders: IdentityHeaders{{Name: "X-User-Id", Path: "identity.id"}},
-		ForwardAuth:     ForwardAuth{Path: "/.gatehouse/auth"},
-		Whoami:          Whoami{Path: "/sessions/whoami"},
-		TrustedProxies:  []Peer{},
-		Credentials:     []upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer},
-		Limits: Limits{
-			Head: 64 * KiB, Headers: 128, URI: 16 * KiB, Body: Unlimited,
-			HeadTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, MinRate: 256,
-			Connections: 100_000, ConnectionsPerClient: 10_000, RequestsPerClient: 256, UnknownPerClient: 3000,
-			Tunnels: 10_000, TunnelIdle: time.Hour,
-		},
-		Log:      Log{Level: LevelInfo, Format: FormatAuto},
-		Shutdown: Shutdown{Timeout: 30 * time.Second},
-	}
-}
-
-// setDefaults gives the keys of a section that was chosen their defaults.
-func (k *Kratos) setDefaults() { *k = Kratos{Cookie: "ory_kratos_session"} }
-
-func (c *CORS) setDefaults() { *c = CORS{} }
-
-func (l *Login) setDefaults() { *l = Login{ReturnToParam: "return_to"} }
-
-func (t *TLS) setDefaults() { *t = TLS{ClientAuth: ClientAuthNone} }
-
-func (t *IdentityToken) setDefaults() {
-	*t = IdentityToken{
-		Header:        "X-Gatehouse-Jwt",
-		OtherKeyFiles: []string{},
-		Issuer:        "gatehouse",
-		TTL:           5 * time.Minute,
-		KeysPath:      "/.well-known/jwks.json",
-	}
-}
-
-func (e *Embedded) setDefaults() {
-	*e = Embedded{
-		Cookie:      "ory_kratos_session",
-		Listen:      "127.0.0.1:4433",
-		AdminListen: "127.0.0.1:4434",
-		Lifespan:    24 * time.Hour,
-	}
 }

@@ -70,7 +70,7 @@ func example(t *testing.T) (kratos, embedded string) {
 func TestExampleShowsDefaults(t *testing.T) {
 	kratos, embedded := example(t)
 	want := config.Default()
-	want.App = "http://127.0.0.1:3000"
+	want.App.URL = "http://127.0.0.1:3000"
 	want.Routes = []config.Route{
 		{Name: "assets", Match: config.Match{Path: "/assets/*"}, Access: config.AccessPublic},
 		{
@@ -117,6 +117,11 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Login = &config.Login{
 		URL: "https://auth.example.com/self-service/login/browser", ReturnToParam: "return_to",
 		AllowedHosts: []string{"app.example.com", "*.example.org", "localhost:8080"},
+	}
+	want.Routes[1].App = &config.App{
+		URL: "https://admin.internal", CAFile: "/etc/gatehouse/internal-ca.pem", CertFile: "/etc/gatehouse/gatehouse.pem",
+		KeyFile: "/etc/gatehouse/gatehouse.key", ServerName: "admin.example.com",
+		MaxConns: 64, HeadTimeout: 5 * time.Minute, IdleTimeout: time.Hour,
 	}
 	equal(t, parse(t, embedded), &want)
 }
@@ -210,8 +215,8 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		}
 		return true
 	})
-	again := func(key string) bool { // those of tls, and those of require
-		return strings.HasPrefix(key, "listen[].tls.") || strings.HasPrefix(key, "requirements[].")
+	again := func(key string) bool { // those of tls, of app, and of require
+		return strings.HasPrefix(key, "listen[].tls.") || strings.HasPrefix(key, "routes[].app.") || strings.HasPrefix(key, "requirements[].")
 	}
 	if keys := slices.DeleteFunc(config.Keys(), again); fields != len(keys) {
 		t.Errorf("config.go has %d fields with a key, and there are %d keys", fields, len(keys))
@@ -246,7 +251,7 @@ trusted_proxies: []              # whose X-Forwarded-* is believed
 func TestAgreedBlockLoads(t *testing.T) {
 	want := config.Default()
 	want.Upstream.Kratos = &config.Kratos{URL: "http://127.0.0.1:4433", Cookie: "ory_kratos_session"}
-	want.App = "http://127.0.0.1:3000"
+	want.App.URL = "http://127.0.0.1:3000"
 	want.Routes = []config.Route{
 		{Match: config.Match{Path: "/assets/*"}, Access: config.AccessPublic},
 		{
@@ -283,13 +288,15 @@ listen:
     proxy_protocol: true
 tls: { cert_file: cert.pem, key_file: key.pem, client_ca_file: ca.pem, client_auth: optional }
 session_cache: { size: 1, fresh_for: 1m5s, stale_for: 24h, negative_for: 0s }
-app: http://app.internal:3000/
+app: { url: http://app.internal:3000/, max_conns: 100000, head_timeout: 1ms, idle_timeout: 24h }
 routes:
   - name: all.of_it-1
     match: { host: "*.example.com", path: /ünïcode/*, methods: [OPTIONS, GET] }
     access: session
     require: { aal: aal3, max_age: 1h30m, methods: [totp], expression: 'session.a == "b: c"', use: set-1 }
     audience: "true"
+    app:
+      { url: "https://[2001:db8::1]", ca_file: ca, cert_file: c, key_file: k, server_name: n, max_conns: 1, head_timeout: 24h, idle_timeout: 1s }
     strip_prefix: /ünïcode
     allow_encoded_slashes: true
     forward_credential: true
@@ -301,7 +308,7 @@ routes:
       allow_credentials: true
       max_age: 10m
   - { match: { host: "[2001:db8::1]", path: /a/ }, access: optional, cors: pass }
-  - { match: { path: /true }, access: deny }
+  - { match: { path: /true }, access: deny, app: unix:/run/app.sock }
 requirements: { set-1: { methods: [a, b] }, "1": { max_age: 1s }, empty: {} }
 identity_token:
   header: x-jwt
@@ -340,7 +347,7 @@ func TestEveryKey(t *testing.T) {
 			Timeout: 90 * time.Millisecond, MaxInFlight: 7,
 		},
 		SessionCache: config.SessionCache{Size: 1, FreshFor: 65 * time.Second, StaleFor: 24 * time.Hour},
-		App:          "http://app.internal:3000/",
+		App:          config.App{URL: "http://app.internal:3000/", MaxConns: 100_000, HeadTimeout: time.Millisecond, IdleTimeout: 24 * time.Hour},
 		Routes: []config.Route{
 			{
 				Name:   "all.of_it-1",
@@ -350,7 +357,10 @@ func TestEveryKey(t *testing.T) {
 					AAL: upstream.AAL3, MaxAge: 90 * time.Minute, Methods: []string{"totp"}, Expression: `session.a == "b: c"`, Use: "set-1",
 				},
 				Audience: "true",
-
+				App: &config.App{
+					URL: "https://[2001:db8::1]", CAFile: "ca", CertFile: "c", KeyFile: "k", ServerName: "n", MaxConns: 1,
+					HeadTimeout: 24 * time.Hour, IdleTimeout: time.Second,
+				},
 				StripPrefix: "/ünïcode", AllowEncodedSlashes: true, ForwardCredential: true,
 				CORS: &config.CORS{
 					AllowedOrigins: []string{"https://a.example.com", "http://[::1]:8080"},
@@ -359,7 +369,10 @@ func TestEveryKey(t *testing.T) {
 				},
 			},
 			{Match: config.Match{Host: "[2001:db8::1]", Path: "/a/"}, Access: config.AccessOptional, CORS: &config.CORS{Pass: true}},
-			{Match: config.Match{Path: "/true"}, Access: config.AccessDeny},
+			{
+				Match: config.Match{Path: "/true"}, Access: config.AccessDeny,
+				App: &config.App{URL: "unix:/run/app.sock", MaxConns: 1024, HeadTimeout: time.Minute},
+			},
 		},
 		Requirements: map[string]config.Require{
 			"set-1": {Methods: []string{"a", "b"}}, "1": {MaxAge: time.Second}, "empty": {},

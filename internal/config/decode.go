@@ -118,6 +118,16 @@ func (l *loader) value(path string, n *yaml.Node, v reflect.Value) {
 			}
 			return
 		}
+	case *App:
+		switch n.Kind {
+		case yaml.MappingNode: // as any section
+		case yaml.ScalarNode:
+			l.single(path, n, reflect.ValueOf(&v.URL).Elem())
+			return
+		default:
+			l.fail(l.at(n), path, "want a URL such as http://127.0.0.1:3000, or a section, got %s", kindOf(n))
+			return
+		}
 	}
 	switch {
 	case v.Kind() == reflect.Pointer:

@@ -114,7 +114,8 @@ func (l *loader) textNode(text string, t reflect.Type) *yaml.Node {
 	single := func(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s} }
 	isFlow := strings.HasPrefix(strings.TrimSpace(text), "[") && strings.HasSuffix(strings.TrimSpace(text), "]") // and not [::1]:8080
 	isListeners := t == reflect.TypeFor[Listeners]()
-	if isSingle(t) || isListeners && !isFlow && !strings.Contains(text, ",") {
+	isURL := t == reflect.TypeFor[App]() && !strings.HasPrefix(strings.TrimSpace(text), "{")
+	if isSingle(t) || isURL || isListeners && !isFlow && !strings.Contains(text, ",") {
 		return single(text)
 	}
 	if t.Kind() == reflect.Slice && (isSingle(t.Elem()) || isListeners) && !isFlow {

@@ -39,6 +39,9 @@ func node(v reflect.Value) *yaml.Node {
 	if listeners, ok := v.Interface().(Listeners); ok {
 		return listeners.node()
 	}
+	if app, ok := v.Interface().(App); ok && app.isPlain() {
+		return word(app.URL)
+	}
 	switch kind := v.Kind(); {
 	case kind == reflect.Bool || v.Type() == reflect.TypeFor[int]():
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: text(v.Interface())}

@@ -134,17 +134,20 @@ func isLoopback(address string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// urlFault says what is wrong with the URL of the application, or of a session service, or "". A service may have a path, and may be
-// reached over TLS. It never repeats the URL, which may hold a password.
+// urlFault says what is wrong with the URL of an application, or of a session service, or "". A service may have a path, and an application
+// may be at a socket. It never repeats the URL, which may hold a password.
 func urlFault(s string, isService bool) string {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok && !isService {
+		return socketFault(path)
+	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Opaque != "" || u.Scheme == "" || u.Host == "":
 		return "want a URL such as http://127.0.0.1:3000"
 	case isService && u.Scheme != "http" && u.Scheme != "https":
 		return "want http or https as scheme, got " + quote(u.Scheme)
-	case !isService && u.Scheme != "http":
-		return "want http as scheme, since the application is reached without TLS, got " + quote(u.Scheme)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "want http, https or unix as scheme, got " + quote(u.Scheme)
 	case u.User != nil:
 		return "remove user and password: they would be shown wherever the URL is"
 	case strings.ContainsAny(s, "?#"):

@@ -19,9 +19,7 @@ func (l *loader) validate(c *Config) {
 	between(l, "session_cache.fresh_for", c.SessionCache.FreshFor, 100*time.Millisecond, 24*time.Hour)
 	between(l, "session_cache.stale_for", c.SessionCache.StaleFor, 0, 24*time.Hour)
 	between(l, "session_cache.negative_for", c.SessionCache.NegativeFor, 0, 5*time.Minute)
-	if c.App != "" {
-		l.check("app", urlFault(c.App, false))
-	}
+	l.validateApps(c)
 	l.validateRoutes(c)
 	l.validateHeaders(c.IdentityHeaders)
 	l.validateToken(c)

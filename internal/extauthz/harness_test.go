@@ -95,10 +95,9 @@ func (o *observer) ForeignHeaders(d proxy.Dialect) {
 	o.foreign = append(o.foreign, d)
 }
 
-func (o *observer) LargeAnswer()                   {}
-func (o *observer) Limited(proxy.Limit)            {}
-func (o *observer) TunnelEnded(proxy.TunnelEnd)    {}
-func (o *observer) AppAnswered(int, time.Duration) {}
+func (o *observer) LargeAnswer()                {}
+func (o *observer) Limited(proxy.Limit)         {}
+func (o *observer) TunnelEnded(proxy.TunnelEnd) {}
 
 func (o *observer) last() policy.Reason {
 	o.mu.Lock()

@@ -47,6 +47,9 @@ type relayedConn struct {
 // RemoteAddr returns the address of the client, without IP if the load balancer named none.
 func (c *relayedConn) RemoteAddr() net.Addr { return c.peer }
 
+// NetConn returns the connection of the load balancer.
+func (c *relayedConn) NetConn() net.Conn { return c.Conn }
+
 func (c *relayedConn) Read(p []byte) (int, error) {
 	if len(c.rest) > 0 {
 		n := copy(p, c.rest)

@@ -16,6 +16,7 @@ func TestRequestsAllocateNothing(t *testing.T) {
 	m := newMetrics(t, sessioncache.Stats{})
 	p := compile(t, "a", "b")
 	m.SetPolicy(p)
+	app := m.App("app")
 	f := func(name string, face proxy.Face, d policy.Decision) {
 		t.Helper()
 		i := 0
@@ -24,7 +25,8 @@ func TestRequestsAllocateNothing(t *testing.T) {
 			i++
 			m.Began(face)
 			m.Decided(face, &d, took)
-			m.AppAnswered(200, took)
+			app.Answered(200, took)
+			app.Cut(proxy.ByClient)
 			m.Ended(face, took)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)

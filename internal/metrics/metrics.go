@@ -35,8 +35,9 @@ type Metrics struct {
 	foreignHeaders [len(proxy.Dialects)]prometheus.Counter
 	largeAnswers   prometheus.Counter
 
-	appAnswers  [len(codes)]prometheus.Counter
-	appDuration prometheus.Histogram
+	appAnswers  *prometheus.CounterVec
+	appDuration *prometheus.HistogramVec
+	appCut      *prometheus.CounterVec
 
 	tunnelsEnded [len(proxy.TunnelEnds) + 1]prometheus.Counter // none at 0
 
@@ -64,8 +65,17 @@ func New(build BuildInfo) *Metrics {
 			Name: "gatehouse_requests_total",
 			Help: "Requests by face, verdict and route.",
 		}, []string{"face", "verdict", "rule"}),
-		appDuration: create.NewHistogram(histogram("gatehouse_app_request_duration_seconds",
-			"Time from sending a request to the application until the head of its answer was there, or was given up.", requestBuckets)),
+		appAnswers: create.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_app_requests_total",
+			Help: "Requests sent to an application by the class of its answer; none is no answer.",
+		}, []string{"app", "code"}),
+		appDuration: create.NewHistogramVec(histogram("gatehouse_app_request_duration_seconds",
+			"Time from sending a request to an application until the head of its answer was there, or was given up.", requestBuckets),
+			[]string{"app"}),
+		appCut: create.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_app_exchanges_cut_total",
+			Help: "Exchanges that were broken off before the response had been sent whole, by the side that broke off.",
+		}, []string{"app", "by"}),
 		upstreamRequests: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_upstream_requests_total",
 			Help: "Questions to the session service by result. Those that were not sent, for the breaker or too many others, are unavailable.",

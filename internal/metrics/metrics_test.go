@@ -31,6 +31,8 @@ func newMetrics(t testing.TB, stats sessioncache.Stats) *metrics.Metrics {
 	m.WatchConnections(func() int { return 7 })
 	m.WatchTunnels(func() int { return 8 })
 	m.CertificateLoaded(":443", time.Unix(1, 0))
+	m.App("app")
+	m.WatchApps(func() map[string]bool { return map[string]bool{"app": true, "other": false} })
 	return m
 }
 
@@ -99,6 +101,8 @@ func TestNames(t *testing.T) {
 		}
 	}
 	expect(t, "names", names,
+		"gatehouse_app_down",
+		"gatehouse_app_exchanges_cut_total",
 		"gatehouse_app_request_duration_seconds",
 		"gatehouse_app_requests_total",
 		"gatehouse_build_info",
@@ -179,8 +183,10 @@ func TestFromTheStart(t *testing.T) {
 		`{outcome="miss"} 0`, `{outcome="refused"} 0`, `{outcome="stale"} 0`, `{outcome="unauthenticated"} 0`, `{outcome="unavailable"} 0`,
 		`{outcome="window_hit"} 0`)
 	f("gatehouse_app_requests_total",
-		`{code="1xx"} 0`, `{code="2xx"} 0`, `{code="3xx"} 0`, `{code="4xx"} 0`, `{code="5xx"} 0`, `{code="none"} 0`)
-	f("gatehouse_app_request_duration_seconds_count", "0")
+		`{app="app",code="1xx"} 0`, `{app="app",code="2xx"} 0`, `{app="app",code="3xx"} 0`,
+		`{app="app",code="4xx"} 0`, `{app="app",code="5xx"} 0`, `{app="app",code="none"} 0`)
+	f("gatehouse_app_request_duration_seconds_count", `{app="app"} 0`)
+	f("gatehouse_app_exchanges_cut_total", `{app="app",by="app"} 0`, `{app="app",by="client"} 0`)
 	f("gatehouse_upstream_requests_total",
 		`{result="no_session",store="kratos"} 0`, `{result="ok",store="kratos"} 0`, `{result="refused",store="kratos"} 0`,
 		`{result="timeout",store="kratos"} 0`, `{result="unavailable",store="kratos"} 0`)
@@ -315,9 +321,9 @@ func TestAppAnswered(t *testing.T) {
 	f := func(status int, code string) {
 		t.Helper()
 		m := newMetrics(t, sessioncache.Stats{})
-		m.AppAnswered(status, time.Millisecond)
-		expect(t, fmt.Sprint(status), counted(t, m, "gatehouse_app_requests_total"), fmt.Sprintf(`{code=%q} 1`, code))
-		expect(t, "time", samples(t, m, "gatehouse_app_request_duration_seconds_sum"), "0.001")
+		m.App("app").Answered(status, time.Millisecond)
+		expect(t, fmt.Sprint(status), counted(t, m, "gatehouse_app_requests_total"), fmt.Sprintf(`{app="app",code=%q} 1`, code))
+		expect(t, "time", samples(t, m, "gatehouse_app_request_duration_seconds_sum"), `{app="app"} 0.001`)
 	}
 	f(0, "none")
 	f(101, "1xx")
@@ -331,6 +337,16 @@ func TestAppAnswered(t *testing.T) {
 	f(999, "5xx")
 	f(99, "5xx")
 	f(-1, "5xx")
+}
+
+// Pools of one name are one application, cut exchanges are counted by who cut them, and it is said which applications are out of reach.
+func TestApps(t *testing.T) {
+	m := newMetrics(t, sessioncache.Stats{})
+	m.App("app").Cut(proxy.ByApp)
+	m.App("app").Cut(proxy.ByApp)
+	m.App("other").Cut(proxy.ByClient)
+	expect(t, "cut", counted(t, m, "gatehouse_app_exchanges_cut_total"), `{app="app",by="app"} 2`, `{app="other",by="client"} 1`)
+	expect(t, "down", samples(t, m, "gatehouse_app_down"), `{app="app"} 1`, `{app="other"} 0`)
 }
 
 type fakeGuard struct {

@@ -14,9 +14,6 @@ import (
 // sources are all sources of a session.
 var sources = [...]upstream.Source{upstream.Asked, upstream.Coalesced, upstream.Hit, upstream.WindowHit, upstream.Stale}
 
-// codes are the classes of the application's status; a class is at its first digit.
-var codes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
-
 // verdicts are the counters of one face and one route.
 type verdicts [len(policy.Verdicts)]prometheus.Counter
 
@@ -38,10 +35,6 @@ func (m *Metrics) bindRequests(create promauto.Factory) {
 	decision := create.NewHistogramVec(histogram("gatehouse_decision_duration_seconds",
 		"Time that the gateway itself took, without the application's, by what the decision had to do.", decisionBuckets),
 		[]string{"outcome"})
-	answers := create.NewCounterVec(prometheus.CounterOpts{
-		Name: "gatehouse_app_requests_total",
-		Help: "Requests sent to the application by the class of its answer; none is no answer.",
-	}, []string{"code"})
 
 	limited := create.NewCounterVec(prometheus.CounterOpts{
 		Name: "gatehouse_limited_total",
@@ -82,9 +75,6 @@ func (m *Metrics) bindRequests(create promauto.Factory) {
 	}
 	for _, v := range policy.Verdicts {
 		m.byVerdict[v] = decision.WithLabelValues(v.String())
-	}
-	for i, code := range codes {
-		m.appAnswers[i] = answers.WithLabelValues(code)
 	}
 	m.rules.Store(new([]rule))
 }
@@ -151,23 +141,5 @@ func (m *Metrics) ForeignHeaders(d proxy.Dialect) { m.foreignHeaders[d].Inc() }
 // LargeAnswer implements [proxy.Observer].
 func (m *Metrics) LargeAnswer() { m.largeAnswers.Inc() }
 
-// AppAnswered implements [proxy.Observer].
-func (m *Metrics) AppAnswered(status int, took time.Duration) {
-	m.appAnswers[class(status)].Inc()
-	m.appDuration.Observe(took.Seconds())
-}
-
 // Limited implements [proxy.Observer].
 func (m *Metrics) Limited(l proxy.Limit) { m.limited[l].Inc() }
-
-// class returns the place of a status in codes. What is not a status is taken for a failure, as RFC 9110 section 15 advises.
-func class(status int) int {
-	switch {
-	case status == 0:
-		return 0
-	case status < 100 || status > 599:
-		return 5
-	default:
-		return status / 100
-	}
-}

@@ -88,6 +88,7 @@ const (
 	TooEarly            Reason = "too_early"            // it could be a replay, and its method is not safe
 	UnsupportedVersion  Reason = "unsupported_version"  // neither HTTP/1.0 nor HTTP/1.1
 	AbortedBody         Reason = "aborted_body"         // the client ended the connection in the middle of a body
+	ClientGone          Reason = "client_gone"          // the client left before the application had answered
 	NoApplication       Reason = "no_application"       // there is no application to proxy to
 	PassedThrough       Reason = "passed_through"       // the session service answered the caller itself
 	InternalError       Reason = "internal_error"       // the gateway failed

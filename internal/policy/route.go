@@ -54,9 +54,15 @@ type Rule struct {
 	AllowEncodedSlashes bool   // whether a path may have encoded slashes, if it takes the route however they are read
 	ForwardCredential   bool   // whether the application gets the session credential
 	CORS                *CORS  // nil if nothing is said about pages of other origins
+	App                 App    // nil if there is none
 
 	// Origins are those that may open a WebSocket, as browsers write them; "*" is every one. Nil is the origin of the request's own host.
 	Origins []string
+}
+
+// An App is the application that a route leads to. A policy carries it and does not know what it is: the package proxy does.
+type App interface {
+	Name() string // as logs and metrics have it
 }
 
 // A Route is a compiled Rule. It is immutable.
@@ -67,6 +73,7 @@ type Route struct {
 	AAL     upstream.AAL  // the least level that a session must have
 	MaxAge  time.Duration // since the person last proved who they are; 0 for any
 	MaxBody int64         // in bytes; 0 for any
+	App     App           // nil if there is none
 
 	StripSegments       int    // how many segments of the path the application does not see
 	Prefix              []byte // those segments as a path in the form of a URL
@@ -122,6 +129,7 @@ func (p *Policy) compileRoutes(rules []Rule) error {
 			Name: name, Index: i, Access: rule.Access, AAL: rule.Require.AAL, MaxAge: rule.Require.MaxAge, MaxBody: rule.MaxBody,
 			AllowEncodedSlashes: rule.AllowEncodedSlashes, ForwardCredential: rule.ForwardCredential, CORS: rule.CORS,
 			Origins: slices.Clone(rule.Origins),
+			App:     rule.App,
 		}
 		if err := route.strip(rule.StripPrefix, rule.Path); err != nil {
 			return fmt.Errorf("compile route %q: %w", name, err)
