@@ -93,7 +93,7 @@ func (r *request) answer(status int) {
 	}
 	r.share()
 	r.explain()
-	if r.face != WhoamiFace && r.face != KeysFace && r.fault.header == "" && browser(r.header) {
+	if r.face != WhoamiFace && r.face != KeysFace && browser(r.header) {
 		r.showPage(pages[status])
 	}
 }
