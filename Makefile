@@ -51,7 +51,7 @@ fuzz: ## Run every fuzz target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## Measure a decision, and the forward-auth face beside a bare fasthttp handler
+bench: ## Measure decisions and proxied requests, beside bare fasthttp and nginx if it is installed
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./internal/app ./internal/policy ./sessioncache
 	cd bench && $(GO) run .
 
@@ -62,11 +62,13 @@ lint: vet staticcheck fmt-check tidy-check ## Run all static checks
 vet:
 	$(GO) vet ./...
 	cd internal/e2e && $(GO) vet ./...
+	cd bench && $(GO) vet ./...
 
 .PHONY: staticcheck
 staticcheck: $(STATICCHECK)
 	$(STATICCHECK) ./...
 	cd internal/e2e && $(STATICCHECK) ./...
+	cd bench && $(STATICCHECK) ./...
 
 .PHONY: fmt
 fmt: $(GOFUMPT) ## Format the code
@@ -80,6 +82,7 @@ fmt-check: $(GOFUMPT)
 tidy-check:
 	$(GO) mod tidy -diff
 	cd internal/e2e && $(GO) mod tidy -diff
+	cd bench && $(GO) mod tidy -diff
 
 .PHONY: check
 check: lint test ## Run all that CI runs

@@ -1,61 +1,101 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// tick is the unit in which the kernel tells CPU times (USER_HZ, proc(5)).
-const tick = 10 * time.Millisecond
-
-// cpuTime returns the CPU time that a process has taken, in user mode and in the kernel.
-func cpuTime(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// cpuTime returns the CPU time that a process and its children have taken, in user mode and in the kernel. Children that have ended do not
+// count.
+func cpuTime(pid int) (total time.Duration, err error) {
+	pids, err := family(pid)
 	if err != nil {
-		return 0, fmt.Errorf("read CPU time: %w", err)
+		return 0, err
 	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name may hold blanks
-	var ticks int64
-	for _, i := range [...]int{11, 12} { // utime and stime
-		n, err := strconv.ParseInt(string(fields[i]), 10, 64)
-		if err != nil {
+	for _, pid := range pids {
+		var ts unix.Timespec
+		if err := unix.ClockGettime(cpuClock(pid), &ts); err != nil {
 			return 0, fmt.Errorf("read CPU time: %w", err)
 		}
-		ticks += n
+		total += time.Duration(ts.Nano())
 	}
-	return time.Duration(ticks) * tick, nil
+	return total, nil
 }
 
-// pin binds all threads of a process, and so the threads that they will start, to a processor. On a machine that lacks it nothing is
-// bound.
+// cpuClock returns the clock of the CPU time of all threads of a process, as clock_getcpuclockid(3) does.
+func cpuClock(pid int) int32 { return int32(^pid<<3 | 2) }
+
+// family returns a process and its children.
+func family(pid int) ([]int, error) {
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil, fmt.Errorf("list child processes: %w", err)
+	}
+	pids := []int{pid}
+	for field := range strings.FieldsSeq(string(list)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("list child processes: %w", err)
+		}
+		pids = append(pids, child)
+	}
+	return pids, nil
+}
+
+// processors are where the servers run, and where the load comes from and the application is.
+type processors struct{ server, load int }
+
+// someProcessors returns the first two processors that this process may run on. Where there is one, both are it.
+func someProcessors() (processors, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return processors{}, fmt.Errorf("look at processors: %w", err)
+	}
+	var found []int
+	for cpu := 0; len(found) < min(2, set.Count()); cpu++ {
+		if set.IsSet(cpu) {
+			found = append(found, cpu)
+		}
+	}
+	return processors{server: found[0], load: found[len(found)-1]}, nil
+}
+
+// pin binds all threads of a process and its children, and so the threads that they will start, to a processor.
 func pin(pid, cpu int) error {
-	var all, one unix.CPUSet
-	if err := unix.SchedGetaffinity(pid, &all); err != nil {
-		return fmt.Errorf("look at processors: %w", err)
-	}
-	if !all.IsSet(cpu) {
-		return nil
-	}
-	one.Set(cpu)
 	for range 2 { // a thread that was started meanwhile may have inherited the old set
-		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		pids, err := family(pid)
+		if err != nil {
+			return err
+		}
+		for _, pid := range pids {
+			if err := pinThreads(pid, cpu); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func pinThreads(pid int, cpu int) error {
+	var one unix.CPUSet
+	one.Set(cpu)
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return fmt.Errorf("list threads: %w", err)
+	}
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
 		if err != nil {
 			return fmt.Errorf("list threads: %w", err)
 		}
-		for _, task := range tasks {
-			tid, err := strconv.Atoi(task.Name())
-			if err != nil {
-				return fmt.Errorf("list threads: %w", err)
-			}
-			if err := unix.SchedSetaffinity(tid, &one); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("bind to processor %d: %w", cpu, err)
-			}
+		if err := unix.SchedSetaffinity(tid, &one); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("bind to processor %d: %w", cpu, err)
 		}
 	}
 	return nil

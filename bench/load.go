@@ -13,13 +13,20 @@ import (
 	"time"
 )
 
-// forwardAuthRequest returns the bytes of a request as Traefik sends it.
-func forwardAuthRequest(credential string) []byte {
-	return []byte("GET /.gatehouse/auth HTTP/1.1\r\nHost: auth.internal\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\n" +
-		"Accept: text/html,application/xhtml+xml\r\nAccept-Encoding: gzip\r\nAccept-Language: en\r\n" + credential + "\r\n" +
+// forwardAuthRequest returns the bytes of a question as Traefik asks it.
+func forwardAuthRequest(path, credential string) []byte {
+	return []byte("GET " + path + " HTTP/1.1\r\nHost: auth.internal\r\n" + browserLines + credential + "\r\n" +
 		"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: app.example.com\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\n" +
 		"X-Forwarded-Uri: /orders/2026?page=2\r\n\r\n")
 }
+
+// pageRequest returns the bytes of a request as a browser sends it.
+func pageRequest(path, credential string) []byte {
+	return []byte("GET " + path + "?page=2 HTTP/1.1\r\nHost: app.example.com\r\n" + browserLines + credential + "\r\n\r\n")
+}
+
+const browserLines = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\nAccept: text/html,application/xhtml+xml\r\n" +
+	"Accept-Encoding: gzip\r\nAccept-Language: en\r\n"
 
 // load sends the request again and again over each connection for the length given, and returns how many answers came. All answers must be
 // 200 and of the same size.

@@ -37,13 +37,12 @@ var mayImport = map[string][]string{
 	"upstream/kratos":              {"upstream", "upstream/httpclient"},
 	"upstream/upstreamtest":        {"upstream"},
 	"upstream/wacht":               {"upstream", "upstream/httpclient"},
-	"bench":                        {"internal/", "proxy", "sessioncache", "upstream", "upstream/"},
 }
 
 // onlyIn says which packages alone may import a library that must not spread.
 var onlyIn = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/metrics", "internal/admin"},
-	"github.com/valyala/fasthttp":         {"bench", "proxy", "upstream/embedded"}, // the latter for its in-memory listener at most
+	"github.com/valyala/fasthttp":         {"proxy", "upstream/embedded"}, // the latter for its in-memory listener at most
 	"cel.dev/cel-go":                      {"internal/expression"},
 	"github.com/dgraph-io/ristretto":      {"sessioncache"},
 	"github.com/go-jose/go-jose":          {"internal/identitytoken"},
