@@ -10,6 +10,7 @@ GO ?= go
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
 RACE ?= -race
+DURATION ?= 60s
 
 # Tools, pinned. They are built into $(BIN) once a version.
 STATICCHECK_VERSION := v0.8.2
@@ -30,7 +31,7 @@ demo: ## Run a gateway, a session service and an example application
 	$(GO) run ./cmd/gatehouse demo
 
 .PHONY: test
-test: unit e2e ## Run everything that proves the project
+test: unit e2e soak ## Run everything that proves the project
 
 .PHONY: unit
 unit: ## Run the tests of the main module, with the race detector and without
@@ -40,6 +41,10 @@ unit: ## Run the tests of the main module, with the race detector and without
 .PHONY: e2e
 e2e: ## Run the tests against real clients and servers
 	cd internal/e2e && $(GO) test $(RACE) -shuffle=on ./...
+
+.PHONY: soak
+soak: ## Use one gateway for DURATION while what is around it breaks, and look for crossed answers and leaks
+	cd internal/e2e && $(GO) test -count=1 -timeout 0 -v ./soak -length $(DURATION) $(SOAK)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME
