@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -63,7 +64,18 @@ func (a *application) restart(down time.Duration) {
 // asked returns the content that a request asks for.
 func asked(r *http.Request) []byte {
 	size, _ := strconv.Atoi(r.FormValue("size"))
-	return content(cmp.Or(r.Header.Get("X-User-Id"), nobody), cmp.Or(r.Header.Get("X-Session-Id"), nobody), r.FormValue("nonce"), size)
+	return content(told(r, "x-user-id"), told(r, "x-session-id"), r.FormValue("nonce"), size)
+}
+
+// told returns all that a request says under a name and those that a CGI program takes for it.
+func told(r *http.Request, name string) string {
+	var values []string
+	for n, v := range r.Header {
+		if strings.ReplaceAll(strings.ToLower(n), "_", "-") == name {
+			values = append(values, v...)
+		}
+	}
+	return cmp.Or(strings.Join(values, ","), nobody)
 }
 
 // page sends the content, in chunks if the request says so.
