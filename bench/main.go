@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,8 +28,9 @@ func play(args []string) error {
 	rounds := flag.Int("rounds", 15, "rounds, of which the median counts")
 	length := flag.Duration("length", 700*time.Millisecond, "length of the load on one server in one round")
 	connections := flag.Int("connections", 32, "connections that are kept open")
+	only := flag.String("only", "", "run the contests whose name has this in it")
 	flag.Parse()
-	return run(*rounds, *length, *connections)
+	return run(*rounds, *length, *connections, *only)
 }
 
 func exit(err error) {
@@ -39,7 +41,7 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-func run(rounds int, length time.Duration, connections int) error {
+func run(rounds int, length time.Duration, connections int, only string) error {
 	cpus, err := someProcessors()
 	if err != nil {
 		return err
@@ -63,6 +65,9 @@ func run(rounds int, length time.Duration, connections int) error {
 		fmt.Println("There is one processor only: servers, load and application share it.")
 	}
 	for _, c := range f.contests() {
+		if !strings.Contains(c.name, only) {
+			continue
+		}
 		if err := c.run(rounds, length, connections); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
