@@ -46,6 +46,9 @@ func run(rounds int, length time.Duration, connections int, only string) error {
 	if err != nil {
 		return err
 	}
+	if err := pin(os.Getpid(), cpus.load); err != nil { // before there are children, who would be bound too
+		return err
+	}
 	dir, err := os.MkdirTemp("", "gatehouse-bench-")
 	if err != nil {
 		return fmt.Errorf("make directory: %w", err)
@@ -56,9 +59,6 @@ func run(rounds int, length time.Duration, connections int, only string) error {
 		return err
 	}
 	defer f.stop()
-	if err := pin(os.Getpid(), cpus.load); err != nil {
-		return err
-	}
 	fmt.Printf("CPU time of the server process per request: %d rounds of %v, %d connections; %s, %s\n",
 		rounds, length, connections, runtime.Version(), nginxVersion())
 	if cpus.server == cpus.load {
