@@ -90,40 +90,47 @@ func (a *App) Name() string { return a.cfg.Name }
 func (a *App) Down() bool { return a.health.down() }
 
 // get returns a connection that is ready for a request on behalf of client, an idle one if there is one that still lives, with HeadTimeout
-// to go. fresh asks for a new one. Whoever gets one must either put or drop it.
-func (a *App) get(ctx context.Context, client *conn, fresh bool) (*appConn, error) {
+// to go. fresh asks for a new one. It may have sent the beginning of message already, and says how much. Whoever gets one must either put or
+// drop it.
+func (a *App) get(ctx context.Context, client *conn, fresh bool, message []byte) (_ *appConn, sent int, _ error) {
 	if err := a.wait(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for !fresh {
 		c := a.popIdle()
 		if c == nil {
 			break
 		}
-		if a.canServe(c) {
+		if sent, ok := a.reuse(c, message); ok {
 			c.take(client)
-			return c, nil
+			return c, sent, nil
 		}
 		_ = c.Close()
 	}
 	nc, err := a.dial(ctx)
 	if err != nil {
 		a.release()
-		return nil, err
+		return nil, 0, err
 	}
 	c := newAppConn(nc, a.cfg.LookEvery)
 	c.take(client)
-	if err := c.allowExchange(a.cfg.HeadTimeout); err != nil {
+	if err := c.allowRead(a.cfg.HeadTimeout); err != nil {
 		a.drop(c)
-		return nil, fmt.Errorf("set deadline of connection to application: %w", err)
+		return nil, 0, fmt.Errorf("set deadline of connection to application: %w", err)
 	}
-	return c, nil
+	return c, 0, nil
 }
 
-// canServe reports whether an idle connection can be used again, and if so gives it the time for an exchange.
-func (a *App) canServe(c *appConn) bool {
+// reuse reports whether an idle connection can be used again. If so, it gives it the time for an exchange, and sends what it can of message.
+func (a *App) reuse(c *appConn, message []byte) (sent int, ok bool) {
 	// The time comes before the look, which fails when a deadline has passed.
-	return time.Since(c.idleSince) < a.cfg.KeepAlive && c.drained() && c.allowExchange(a.cfg.HeadTimeout) == nil && c.stillness.holds()
+	if time.Since(c.idleSince) >= a.cfg.KeepAlive || !c.drained() || c.allowRead(a.cfg.HeadTimeout) != nil {
+		return 0, false
+	}
+	if !c.plain {
+		message = nil
+	}
+	return c.stillness.send(message)
 }
 
 // dial makes a new connection. Each resolves the name anew, and tries its addresses one after the other. It belongs to the caller, and does

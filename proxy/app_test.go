@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"math/rand/v2"
 	"net"
 	"testing"
 	"time"
@@ -31,7 +33,7 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 	defer a.Close()
 	f := func(name string, reused bool, meanwhile func(c *appConn, peer net.Conn)) {
 		t.Helper()
-		c, err := a.get(context.Background(), nil, true)
+		c, _, err := a.get(context.Background(), nil, true, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,12 +47,22 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 		if c.r != nil {
 			t.Errorf("%s: an idle connection holds a buffer", name)
 		}
-		next, err := a.get(context.Background(), nil, false)
+		heard := make(chan []byte, 1)
+		go func() {
+			request := make([]byte, 16)
+			n, _ := peer.Read(request)
+			_, _ = peer.Write(request[:n])
+			heard <- request[:n]
+		}()
+		next, sent, err := a.get(context.Background(), nil, false, []byte("ping"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := next == c; got != reused {
-			t.Errorf("%s: reused is %v", name, got)
+		if got := next == c; got != reused || reused != (sent == len("ping")) {
+			t.Errorf("%s: reused is %v, %d bytes were sent", name, got, sent)
+		}
+		if got := <-heard; reused != (string(got) == "ping") || !reused && len(got) > 0 {
+			t.Errorf("%s: the application heard %q", name, got)
 		}
 		if !reused {
 			second, err := ln.Accept()
@@ -62,13 +74,59 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 		a.drop(next)
 	}
 	f("nothing", true, func(*appConn, net.Conn) {})
-	f("deadline has passed", true, func(c *appConn, _ net.Conn) { _ = c.SetDeadline(time.Unix(1, 0)) })
+	f("deadline has passed", true, func(c *appConn, _ net.Conn) {
+		c.until.Store(1)
+		_ = c.setLook(0)
+	})
 	f("closed", false, func(_ *appConn, peer net.Conn) { _ = peer.Close() })
 	f("stray byte", false, func(_ *appConn, peer net.Conn) { _, _ = peer.Write([]byte("H")) })
 	f("stray byte that was read", false, func(c *appConn, peer net.Conn) {
 		_, _ = peer.Write([]byte("HT"))
 		_, _ = c.r.ReadByte()
 	})
+}
+
+// What a socket does not take at once of a request is sent after it, once and in order.
+func TestRequestThatIsTakenPieceByPiece(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	a := NewApp(AppConfig{
+		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
+		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
+		MaxAge: time.Minute, LookEvery: time.Minute, Observer: deaf{},
+	})
+	defer a.Close()
+	c, _, err := a.get(t.Context(), nil, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	a.put(c)
+	message := make([]byte, 16<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(message)
+	c, sent, err := a.get(t.Context(), nil, false, message)
+	if err != nil || sent == 0 || sent == len(message) {
+		t.Fatalf("%d bytes were sent, %v", sent, err)
+	}
+	wrote := make(chan error, 1)
+	go func() {
+		wrote <- c.write(message[sent:], time.Minute)
+		a.drop(c)
+	}()
+	got, err := io.ReadAll(peer)
+	if err != nil || !bytes.Equal(got, message) {
+		t.Errorf("%d bytes arrived, %v", len(got), err)
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
 }
 
 // A connection that ends before its response was handed over gives back what the response holds: fasthttp drops a hijack whose client is
@@ -86,7 +144,7 @@ func TestCloseEndsWhatWasNotHandedOver(t *testing.T) {
 	})
 	defer a.Close()
 	for range 3 { // there is one connection to the application, so that one that is lost stops the next round
-		c, err := a.get(t.Context(), nil, false)
+		c, _, err := a.get(t.Context(), nil, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ var appReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, app
 // An appConn is a connection to an application. It serves one exchange at a time, in which an upload may write while others read.
 type appConn struct {
 	net.Conn
+	plain     bool // what is written to it is what the socket sends
 	stillness *stillness
 	lookEvery time.Duration // as in AppConfig
 	born      time.Time
@@ -33,11 +34,13 @@ type appConn struct {
 	r          *bufio.Reader // reads by Read; nil if there is none
 	client     *conn         // on whose behalf; nil if nobody need be looked after
 	until      atomic.Int64  // when reading is given up, in nanoseconds since born
+	look       atomic.Int64  // when the read deadline is, likewise
 	connection [][]byte      // the Connection lines of the last head that was read, borrowed from r
 }
 
 func newAppConn(nc net.Conn, lookEvery time.Duration) *appConn {
-	return &appConn{Conn: nc, lookEvery: lookEvery, stillness: newStillness(innermost(nc)), born: time.Now()}
+	socket := innermost(nc)
+	return &appConn{Conn: nc, plain: socket == nc, lookEvery: lookEvery, stillness: newStillness(socket), born: time.Now()}
 }
 
 // innermost returns the connection below TLS and the like, to which the socket belongs.
@@ -67,29 +70,26 @@ func (c *appConn) release() {
 	}
 }
 
-// allowExchange gives an exchange that begins the time in which the request must have been taken, and in which the head of the response
-// must be there.
-func (c *appConn) allowExchange(d time.Duration) error {
-	if err := c.SetWriteDeadline(time.Now().Add(d)); err != nil {
-		return err
-	}
-	return c.allowRead(d)
-}
-
 // allowRead says how long reading may take from now on; 0 is for ever. It may be called while another goroutine reads.
 func (c *appConn) allowRead(d time.Duration) error {
-	until := int64(math.MaxInt64)
+	now, until := time.Since(c.born), time.Duration(math.MaxInt64)
 	if d > 0 {
-		until = int64(time.Since(c.born) + d)
+		until = now + d
 	}
-	c.until.Store(until)
-	return c.setReadDeadline()
+	c.until.Store(int64(until))
+	// A look that is due before that is as good as one that is due later, and moving it for every exchange would cost.
+	if look := time.Duration(c.look.Load()); look > now+c.lookEvery/2 && look <= until {
+		return nil
+	}
+	return c.setLook(now)
 }
 
-// setReadDeadline sets the time of the next look at the client, or of the end of reading if that is before it.
-func (c *appConn) setReadDeadline() error {
-	now := time.Now()
-	return c.SetReadDeadline(now.Add(min(c.lookEvery, time.Duration(c.until.Load())-now.Sub(c.born))))
+// setLook sets the read deadline to the time of the next look at the client, or to the end of reading if that is before it. now is the time
+// since born.
+func (c *appConn) setLook(now time.Duration) error {
+	look := min(now+c.lookEvery, time.Duration(c.until.Load()))
+	c.look.Store(int64(look))
+	return c.SetReadDeadline(c.born.Add(look))
 }
 
 // Read reads from the application until it has something, its time is over, or the client has gone: an application must see that nobody
@@ -97,16 +97,29 @@ func (c *appConn) setReadDeadline() error {
 func (c *appConn) Read(p []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(p)
-		if n > 0 || err == nil || !isTimeout(err) || time.Since(c.born) >= time.Duration(c.until.Load()) {
+		if n > 0 || err == nil || !isTimeout(err) {
+			return n, err
+		}
+		now := time.Since(c.born)
+		if now >= time.Duration(c.until.Load()) {
 			return n, err
 		}
 		if c.client != nil && c.client.gone() {
 			return 0, errClientGone
 		}
-		if err := c.setReadDeadline(); err != nil {
+		if err := c.setLook(now); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// write sends p within d.
+func (c *appConn) write(p []byte, d time.Duration) error {
+	if err := c.SetWriteDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
+	_, err := c.Write(p)
+	return err
 }
 
 // drained reports whether TLS holds nothing that has been received and not been read, which no look at the socket shows. Without TLS there
@@ -116,6 +129,7 @@ func (c *appConn) drained() bool {
 	if !ok {
 		return true
 	}
+	c.look.Store(0)
 	if err := secured.SetReadDeadline(time.Unix(1, 0)); err != nil { // reads what is in memory, and no more
 		return false
 	}

@@ -102,7 +102,7 @@ func TestConnectionsFollowTheName(t *testing.T) {
 	a.dialer.Resolver = dns.resolver(t)
 	reach := func(addresses ...string) error {
 		dns.lead(addresses...)
-		c, err := a.get(t.Context(), nil, true)
+		c, _, err := a.get(t.Context(), nil, true, nil)
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func TestOldConnectionsAreNotKept(t *testing.T) {
 	defer a.Close()
 	f := func(age time.Duration, kept bool) {
 		t.Helper()
-		c, err := a.get(t.Context(), nil, true)
+		c, _, err := a.get(t.Context(), nil, true, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestAppThatIsDownFailsAtOnce(t *testing.T) {
 	a := NewApp(testConfig("tcp", address))
 	defer a.Close()
 	for range failuresUntilDown {
-		if _, err := a.get(t.Context(), nil, false); err == nil || errors.Is(err, errDown) || len(a.slots) != 0 {
+		if _, _, err := a.get(t.Context(), nil, false, nil); err == nil || errors.Is(err, errDown) || len(a.slots) != 0 {
 			t.Fatalf("%v, %d places in use", err, len(a.slots))
 		}
 	}
@@ -166,7 +166,7 @@ func TestAppThatIsDownFailsAtOnce(t *testing.T) {
 		t.Error("not down")
 	}
 	a.health.retryAt = time.Now().Add(time.Hour)
-	if _, err := a.get(t.Context(), nil, false); !errors.Is(err, errDown) || len(a.slots) != 0 {
+	if _, _, err := a.get(t.Context(), nil, false, nil); !errors.Is(err, errDown) || len(a.slots) != 0 {
 		t.Errorf("%v, %d places in use", err, len(a.slots))
 	}
 
@@ -176,7 +176,7 @@ func TestAppThatIsDownFailsAtOnce(t *testing.T) {
 	}
 	defer again.Close()
 	a.health.retryAt = time.Time{}
-	c, err := a.get(t.Context(), nil, false)
+	c, _, err := a.get(t.Context(), nil, false, nil)
 	if err != nil || a.Down() {
 		t.Fatalf("%v, down %v", err, a.Down())
 	}
@@ -280,7 +280,7 @@ func TestIdleTLSConnections(t *testing.T) {
 			_ = peer.Handshake()
 			peers <- peer
 		}()
-		c, err := a.get(t.Context(), nil, true)
+		c, _, err := a.get(t.Context(), nil, true, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +305,7 @@ func TestIdleTLSConnections(t *testing.T) {
 		if next != c {
 			t.Fatal("not kept")
 		}
-		if got := a.canServe(next); got != reused {
+		if _, got := a.reuse(next, []byte("ping")); got != reused {
 			t.Errorf("%s: reused is %v", name, got)
 		}
 		_ = next.Close()

@@ -37,7 +37,11 @@ func (a *App) exchange(ctx context.Context, r *request, head []byte) error {
 
 // attempt is one try of an exchange. It reports whether it used a connection that was kept.
 func (a *App) attempt(ctx context.Context, r *request, message []byte, up *upload, fresh bool) (kept bool, err error) {
-	c, err := a.get(ctx, r.conn, fresh)
+	first := message
+	if up != nil {
+		first = nil // the answer is not to be waited for before there is somebody to send the body
+	}
+	c, sent, err := a.get(ctx, r.conn, fresh, first)
 	if err != nil {
 		return false, err
 	}
@@ -49,17 +53,20 @@ func (a *App) attempt(ctx context.Context, r *request, message []byte, up *uploa
 			a.drop(c)
 		}
 	}()
-	if err = a.send(r, c, message, up); err == nil {
+	if err = a.send(r, c, message[sent:], up); err == nil {
 		a.receive(r, c, up)
 		received = true
 	}
 	return kept, err
 }
 
-// send sends the request by c and reads the head of the response.
+// send sends the request, or what is left of it, by c and reads the head of the response.
 func (a *App) send(r *request, c *appConn, message []byte, up *upload) error {
-	_, err := c.Write(message)
-	if err != nil && isTimeout(err) {
+	var err error
+	if len(message) > 0 {
+		err = c.write(message, a.cfg.HeadTimeout)
+	}
+	if isTimeout(err) {
 		return fmt.Errorf("send request to application: %w", err)
 	}
 	if up != nil {

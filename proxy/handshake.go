@@ -46,7 +46,7 @@ func spelled(name []byte) []byte {
 // connection, which is the caller's from then on, and the head of the answer up to its blank line. If it does not, and there is no error,
 // its answer is the response of r.
 func (a *App) upgrade(ctx context.Context, r *request, head []byte) (_ *appConn, answer []byte, err error) {
-	c, err := a.get(ctx, r.conn, true)
+	c, _, err := a.get(ctx, r.conn, true, nil)
 	if err != nil {
 		return nil, nil, err
 	}

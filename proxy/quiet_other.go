@@ -9,5 +9,5 @@ type stillness struct{}
 
 func newStillness(net.Conn) *stillness { return nil }
 
-// holds reports false: it cannot be told here, so that no connection is used twice.
-func (*stillness) holds() bool { return false }
+// send reports false: it cannot be told here, so that no connection is used twice.
+func (*stillness) send([]byte) (sent int, quiet bool) { return 0, false }

@@ -11,10 +11,12 @@ import (
 // its answer; bytes that nobody asked for would become the answer to somebody else's request (CVE-2026-71324). It is made once a
 // connection, so that looking allocates nothing.
 type stillness struct {
-	raw   syscall.RawConn // nil if it cannot be told
-	look  func(fd uintptr) bool
-	quiet bool
-	b     [1]byte
+	raw     syscall.RawConn // nil if it cannot be told
+	step    func(fd uintptr) bool
+	message []byte // to be sent
+	sent    int
+	quiet   bool
+	b       [1]byte
 }
 
 func newStillness(c net.Conn) *stillness {
@@ -22,16 +24,34 @@ func newStillness(c net.Conn) *stillness {
 	if sc, ok := c.(syscall.Conn); ok {
 		s.raw, _ = sc.SyscallConn()
 	}
-	s.look = func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), s.b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		s.quiet = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
-		return true
-	}
+	s.step = s.lookAndSend
 	return s
 }
 
-// holds reports whether the connection is open and has nothing to read. What cannot be told is not so.
-func (s *stillness) holds() bool {
-	s.quiet = false
-	return s.raw != nil && s.raw.Read(s.look) == nil && s.quiet
+// send reports whether the connection is open and has nothing to read. What cannot be told is not so. If it is, send sends what it can of
+// message, which may be nil. If that is all of it, it returns when there is something to read or the read deadline has passed, so that
+// whoever reads then is not told to wait first.
+func (s *stillness) send(message []byte) (sent int, quiet bool) {
+	if s.raw == nil {
+		return 0, false
+	}
+	s.message, s.sent, s.quiet = message, 0, false
+	_ = s.raw.Read(s.step) // whoever reads next is told of an error
+	s.message = nil
+	return s.sent, s.quiet
+}
+
+// lookAndSend is called again when there is something to read, if it reports false.
+func (s *stillness) lookAndSend(fd uintptr) (done bool) {
+	if s.quiet {
+		return true
+	}
+	_, _, err := syscall.Recvfrom(int(fd), s.b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	if s.quiet = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK; !s.quiet || len(s.message) == 0 {
+		return true
+	}
+	if n, err := syscall.Write(int(fd), s.message); err == nil {
+		s.sent = n
+	}
+	return s.sent < len(s.message)
 }
