@@ -70,6 +70,7 @@ type conn struct {
 
 	occupies netip.Addr // the client that is counted for the request that is at the application; invalid if none is
 
+	deadlines
 	interrupted atomic.Bool // nothing more is read
 
 	// heard is set when something has been read since the last response. fasthttp waits for the next request only after it has sent
@@ -93,6 +94,7 @@ func newConn(c net.Conn, s *Server) *conn {
 	peer := peerAddr(c.RemoteAddr())
 	return &conn{
 		Conn: c, peer: peer, client: shareholder(peer), trusted: s.cfg.Trusted.Contains(c.RemoteAddr()), tls: secured, server: s,
+		deadlines: deadlines{born: time.Now()},
 	}
 }
 
@@ -124,6 +126,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if !c.streaming.Load() {
+		if err := c.awaitRead(); err != nil {
+			return 0, err
+		}
 		n, err := c.Conn.Read(p)
 		c.heard.Store(true)
 		if err != nil {
@@ -132,7 +137,8 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, err
 	}
 	began := time.Now()
-	if err := c.SetReadDeadline(began.Add(c.reading.left(&c.server.limits))); err != nil {
+	_ = c.SetReadDeadline(began.Add(c.reading.left(&c.server.limits)))
+	if err := c.awaitRead(); err != nil {
 		return 0, err
 	}
 	if c.interrupted.Load() { // after the deadline was set, so that no interruption is overwritten
@@ -191,7 +197,7 @@ func (c *conn) gone() bool {
 // interrupt makes reads fail from now on. It may be called while another goroutine reads.
 func (c *conn) interrupt() {
 	c.interrupted.Store(true)
-	_ = c.SetReadDeadline(time.Unix(1, 0))
+	_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
 }
 
 // lingerTime is how long a client that is still sending may take to read its answer before the connection is closed.
@@ -206,7 +212,7 @@ func (c *conn) Close() error {
 		_ = (*p).Close()
 	}
 	if c.unread.Load() && closeWrite(c.Conn) {
-		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
 		_, _ = io.Copy(io.Discard, struct{ io.Reader }{c.Conn})
 	}
 	return c.Conn.Close()
