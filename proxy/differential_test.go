@@ -45,6 +45,7 @@ func TestWhatPassesHasOneReading(t *testing.T) {
 	g := newGateway(t, app, func(s *setup) {
 		s.Rules = []policy.Rule{{Path: "/*", Access: policy.PublicAccess}}
 		s.AccessLog, s.Logger = true, slog.New(judge)
+		s.App.LookEvery = patience // these clients say with their last request that they will send no more, and wait for the answers
 	})
 	direct := &hostile.Recorder{}
 	other := serveDirectly(t, direct)

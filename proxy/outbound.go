@@ -28,6 +28,7 @@ type strip struct {
 	names    map[string]struct{}
 	identity map[string]string // the identity headers in lower case, by their folded names
 	removes  [2][]byte         // what a front proxy is told to remove from every request, without and with the session token header
+	may      nameFilter
 }
 
 // never lists what a client may not send to an application through any gateway: hop-by-hop fields (RFC 9110 section 7.6.1) and framing,
@@ -72,6 +73,12 @@ func newStrip(p *policy.Policy, tokenHeader string) *strip {
 	if tokenHeader != "" {
 		s.removes[1] = []byte(string(s.removes[0]) + ", " + strings.ToLower(tokenHeader))
 	}
+	for name := range s.names {
+		s.may.add(name)
+	}
+	for _, beginning := range neverBelow {
+		s.may.addBelow(beginning)
+	}
 	return s
 }
 
@@ -103,6 +110,9 @@ const maxFolded = 128
 
 // has reports whether a header line of this name is stripped.
 func (s *strip) has(name []byte) bool {
+	if !s.may.have(name) {
+		return false
+	}
 	var buf [maxFolded]byte
 	folded := fold(buf[:0], name)
 	if _, ok := s.names[string(folded)]; ok {
@@ -123,16 +133,35 @@ func fold(dst, name []byte) []byte {
 		if len(dst) == cap(dst) {
 			return dst
 		}
-		switch {
-		case b >= 'A' && b <= 'Z':
-			b |= 0x20
-		case b >= 'a' && b <= 'z', b >= '0' && b <= '9':
-		default:
-			b = '-'
-		}
-		dst = append(dst, b)
+		dst = append(dst, foldByte(b))
 	}
 	return dst
+}
+
+func foldByte(b byte) byte {
+	switch {
+	case b >= 'A' && b <= 'Z':
+		return b | 0x20
+	case b >= 'a' && b <= 'z', b >= '0' && b <= '9':
+		return b
+	default:
+		return '-'
+	}
+}
+
+// A nameFilter tells of most names by their length and folded first byte that they are not among those that were added.
+type nameFilter [32]uint64
+
+func (f *nameFilter) place(first byte) *uint64 { return &f[foldByte(first)&31] }
+
+func (f *nameFilter) add(name string) { *f.place(name[0]) |= 1 << (min(len(name), maxFolded) & 63) }
+
+// addBelow adds all names with a beginning.
+func (f *nameFilter) addBelow(beginning string) { *f.place(beginning[0]) = ^uint64(0) }
+
+// have reports whether name may be among those that were added.
+func (f *nameFilter) have(name []byte) bool {
+	return len(name) > 0 && *f.place(name[0])&(1<<(min(len(name), maxFolded)&63)) != 0
 }
 
 // An outbound is everything that the head of the request to the application is built from. It is built from nothing, line by line, so
