@@ -168,3 +168,16 @@ func TestRefusalInAnotherDialect(t *testing.T) {
 		t.Errorf("session: %d %s", got.status, got.body)
 	}
 }
+
+// TestReloadToAnotherService tests that rules in the words of one service are not put in force for another.
+func TestReloadToAnotherService(t *testing.T) {
+	w := start(t)
+	login := w.service.SignIn(upstreamtest.Login{})
+	w.configure("upstream: { better_auth: { url: http://127.0.0.1:1 } }")
+	if _, err := w.app.Reload(); err == nil || !strings.Contains(err.Error(), "upstream is better_auth now and was kratos") {
+		t.Errorf("reload: %v", err)
+	}
+	if got := w.get(w.url+"/private", "X-Session-Token", login.Token); !strings.Contains(got.body, "X-User-Id: "+login.IdentityID+"\r\n") {
+		t.Errorf("after it the application is told:\n%s", got.body)
+	}
+}
