@@ -28,7 +28,10 @@ func services(t *testing.T) []kindOfService {
 		t.Fatal(err)
 	}
 	cookie := func(name string) func(*http.Request) bool {
-		return func(r *http.Request) bool { c, err := r.Cookie(name); return err == nil && strings.HasSuffix(c.Value, "good") }
+		return func(r *http.Request) bool {
+			c, err := r.Cookie(name)
+			return err == nil && strings.HasSuffix(c.Value, "good")
+		}
 	}
 	return []kindOfService{
 		{
