@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"sessioncache":                 {"upstream"},
 	"upstream/embedded":            {"upstream"},
 	"upstream/guard":               {"upstream"},
+	"upstream/anyhttp":             {"upstream", "upstream/httpclient"},
 	"upstream/betterauth":          {"upstream", "upstream/httpclient"},
 	"upstream/crossid":             {"upstream", "upstream/httpclient"},
 	"upstream/httpclient":          {"upstream"},

@@ -3,8 +3,10 @@
 //
 //	session.identity.traits.role in ["admin", "editor"]
 //
-// An expression is compiled and type-checked when the configuration is loaded. What it says of a session depends on nothing but the
-// session: there is no clock, no network and no chance in it. It always ends, after a bounded number of steps. It changes nothing.
+// The other subject of an expression is what a service answered when it was asked for a session: status, headers and body.
+//
+// An expression is compiled and type-checked when the configuration is loaded. What it says of its subject depends on nothing else:
+// there is no clock, no network and no chance in it. It always ends, after a bounded number of steps. It changes nothing.
 //
 // This is the only package that knows the library behind the language, so that a build could do without both.
 package expression

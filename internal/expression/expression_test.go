@@ -163,3 +163,41 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+func TestReply(t *testing.T) {
+	f := func(text string, status int, headers map[string]string, body string, want, wantErr bool) {
+		t.Helper()
+		r, err := expression.CompileReply(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			return
+		}
+		var value any
+		if body != "" {
+			value = gjson.Parse(body).Value()
+		}
+		if got, err := r.Holds(status, headers, value); got != want || (err != nil) != wantErr {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	f("status == 200", 200, nil, "", true, false)
+	f("status == 200", 401, nil, "", false, false)
+	f("has(body.user)", 200, nil, `{"user":1}`, true, false)
+	f("has(body.user)", 200, nil, `{}`, false, false)
+	f("body != null", 200, nil, "", false, false)
+	f("body == {}", 200, nil, "{}", true, false)
+	f("has(body.user)", 200, nil, "", false, false)
+	f("body.user != 1", 200, nil, "", false, true)
+	f("body.active == true", 200, nil, `{"active":false}`, false, false)
+	f("body.active == true", 200, nil, `{}`, false, true)
+	f(`headers["x-user"] != ""`, 200, map[string]string{"x-user": "1"}, "", true, false)
+	f(`"x-user" in headers`, 200, nil, "", false, false)
+	_, err := expression.CompileReply("session.active == true")
+	if want := "character 1, at `session.active == true`: there is nothing called 'session': what is known is status, headers and body, " +
+		"and the functions of CEL"; err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+	if _, err := expression.CompileReply(""); err == nil || err.Error() != "is empty: say what must be true of the answer" {
+		t.Errorf("an empty condition: %v", err)
+	}
+}
