@@ -80,11 +80,19 @@ var firstWord = regexp.MustCompile(`^\w+`)
 // "Struct.Field", on one line.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../internal/config/config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := map[string]string{}
+	for _, name := range []string{"config.go", "services.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), "../internal/config/"+name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commentsIn(t, file, all)
+	}
+	return all
+}
+
+// commentsIn adds the comments in a file to all.
+func commentsIn(t *testing.T, file *ast.File, all map[string]string) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
 		if !ok {
@@ -95,6 +103,9 @@ func comments(t *testing.T) map[string]string {
 			return true
 		}
 		keys := map[string]string{}
+		if !isSection(section) {
+			return true
+		}
 		for _, f := range section.Fields.List {
 			tag := reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("yaml")
 			keys[f.Names[0].Name], _, _ = strings.Cut(tag, ",")
@@ -109,8 +120,10 @@ func comments(t *testing.T) map[string]string {
 		}
 		return true
 	})
-	return all
 }
+
+// isSection reports whether the fields of a struct are keys.
+func isSection(s *ast.StructType) bool { return len(s.Fields.List) > 0 && s.Fields.List[0].Tag != nil }
 
 // withKeys puts keys in place of the names of other fields, apart from those that may be plain words.
 func withKeys(text string, keys map[string]string) string {

@@ -74,16 +74,23 @@ type Passthrough interface {
 	Forward(ctx context.Context, c upstream.Credential, query []byte) (upstream.Reply, error)
 }
 
+// A WhoamiDialect has the words of a session service other than Kratos for what is no session: the status and the body, JSON, for one of
+// 401 (there is no session), 403, 429 and 503.
+type WhoamiDialect interface {
+	Refusal(status int) (answered int, body []byte)
+}
+
 // Config is what a Server needs.
 type Config struct {
-	Gate        *Gate
-	Sessions    Sessions
-	Passthrough Passthrough
-	Observer    Observer
-	Credentials Credentials
-	Trusted     *Trusted
-	Limits      Limits
-	Tunnels     TunnelConfig
+	Gate          *Gate
+	Sessions      Sessions
+	Passthrough   Passthrough   // nil if a query makes no difference to whoami
+	WhoamiDialect WhoamiDialect // nil is that of Kratos
+	Observer      Observer
+	Credentials   Credentials
+	Trusted       *Trusted
+	Limits        Limits
+	Tunnels       TunnelConfig
 
 	Login *Login // nil if nobody is led to sign in
 

@@ -12,7 +12,8 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-// whoami answers whose session a request belongs to, as Ory Kratos does at GET /sessions/whoami, from memory where it can.
+// whoami answers whose session a request belongs to, as Ory Kratos does at GET /sessions/whoami, or as another service does, from memory
+// where it can.
 //
 // https://www.ory.sh/docs/kratos/reference/api#tag/frontend/operation/toSession
 func (r *request) whoami() {
@@ -29,7 +30,7 @@ func (r *request) whoami() {
 		r.whoamiNobody(policy.MalformedCredential)
 	case r.credential.Kind == upstream.NoCredential:
 		r.whoamiNobody(policy.NoCredential)
-	case len(query) > 0:
+	case len(query) > 0 && r.cfg.Passthrough != nil:
 		r.whoamiPassedThrough(query)
 	default:
 		answer, err := r.cfg.Sessions.Lookup(r.base, r.credential.Credential, wantedAge(h))
@@ -45,10 +46,18 @@ func (r *request) whoami() {
 func (r *request) whoamiKnown(answer *upstream.Answer) {
 	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.SessionValid, Session: answer.Session, Source: answer.Source}
 	h := r.kratosHead()
-	h.SetContentTypeBytes(kratosJSON)
-	h.Set("X-Kratos-Authenticated-Identity-Id", answer.Session.IdentityID)
+	if r.cfg.WhoamiDialect != nil {
+		h.SetContentType("application/json")
+	} else {
+		h.SetContentTypeBytes(kratosJSON)
+		h.Set("X-Kratos-Authenticated-Identity-Id", answer.Session.IdentityID)
+	}
 	r.renew(answer.Renewed)
-	r.ctx.Response.SetBodyRaw(answer.Session.Body) // immutable, so that it need not be copied
+	body := answer.Session.Body
+	if answer.Session.Told != nil {
+		body = answer.Session.Told
+	}
+	r.ctx.Response.SetBodyRaw(body) // immutable, so that it need not be copied
 	if r.cfg.Explain {
 		h.Set(cacheHeader, answer.Source.String())
 	}
@@ -102,6 +111,10 @@ func (r *request) whoamiFailed(err error) {
 	}
 	r.decision = policy.Decision{Verdict: policy.Refused, Reason: policy.RefusedByService, Err: err}
 	if refusal, refused := errors.AsType[*upstream.Refusal](err); refused {
+		if r.cfg.WhoamiDialect != nil {
+			r.whoamiError(fasthttp.StatusForbidden)
+			return
+		}
 		r.passOn(refusal)
 		r.kratosHead()
 		return
@@ -117,13 +130,19 @@ func (r *request) whoamiFailed(err error) {
 	r.whoamiError(fasthttp.StatusServiceUnavailable)
 }
 
-// whoamiError answers with an error in the shape of Kratos, whose words it uses where Kratos has some.
+// whoamiError answers with an error in the words of the dialect. Where Kratos has some, they are its own.
 func (r *request) whoamiError(status int) {
-	r.ctx.SetStatusCode(status)
 	h := r.kratosHead()
 	h.SetContentType("application/json")
-	h.Set("Ory-Error-Id", "")
 	r.explain()
+	if d := r.cfg.WhoamiDialect; d != nil {
+		answered, body := d.Refusal(status)
+		r.ctx.SetStatusCode(answered)
+		r.ctx.Response.SetBodyRaw(body)
+		return
+	}
+	r.ctx.SetStatusCode(status)
+	h.Set("Ory-Error-Id", "")
 	reason, message := "No valid session credentials found in the request.", "The request could not be authorized"
 	switch status {
 	case fasthttp.StatusTooManyRequests:

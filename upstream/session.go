@@ -41,8 +41,11 @@ type Session struct {
 	// ExpiresAt is when the session ends by itself. It is never served past this moment. Zero means that the service did not say.
 	ExpiresAt time.Time
 
-	// Body is the service's own statement, byte for byte, as the whoami face serves it.
+	// Body is the service's own statement, byte for byte. What rules and identity headers say of a session, they say of this.
 	Body []byte
+
+	// Told is what the whoami face serves in place of Body, for applications that expect the words of another service. Nil is Body itself.
+	Told []byte
 
 	memo atomic.Value
 }

@@ -87,7 +87,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		StaleFor:    cfg.SessionCache.StaleFor,
 		NegativeFor: cfg.SessionCache.NegativeFor,
 		Known:       a.service.guard.Known(),
-		Ready:       a.service.ready,
+		Ready:       a.service.ready(),
 	})
 	if err != nil {
 		a.service.close()
@@ -99,13 +99,14 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	})
 	a.apps.use(pools)
 	a.server = proxy.NewServer(proxy.Config{
-		Gate:        proxy.NewGate(a.cache, compiled),
-		Sessions:    a.cache,
-		Passthrough: a.service,
-		Observer:    a.metrics,
-		Credentials: credentialsOf(cfg),
-		Trusted:     trustedOf(cfg),
-		Limits:      limitsOf(&cfg.Limits),
+		Gate:          proxy.NewGate(a.cache, compiled),
+		Sessions:      a.cache,
+		Passthrough:   a.service.passthrough(cfg),
+		WhoamiDialect: dialectOf(cfg),
+		Observer:      a.metrics,
+		Credentials:   credentialsOf(cfg),
+		Trusted:       trustedOf(cfg),
+		Limits:        limitsOf(&cfg.Limits),
 		Tunnels: proxy.TunnelConfig{
 			Max: cfg.Limits.Tunnels, Idle: cfg.Limits.TunnelIdle, Revocations: a.cache, Sessions: a.cache.Unattended(),
 		},
@@ -131,10 +132,14 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 }
 
 func (a *App) newAdmin() *admin.Server {
+	var checks []admin.Check
+	if ready := a.service.ready(); ready != nil {
+		checks = []admin.Check{{Name: "session_service", Run: ready}}
+	}
 	return admin.New(admin.Config{
 		Gatherer: a.metrics.Gatherer(),
 		Ready:    func() error { return *a.state.Load() },
-		Checks:   []admin.Check{{Name: "session_service", Run: a.service.ready}},
+		Checks:   checks,
 		Sessions: a.cache,
 		Credentials: func(kind upstream.Kind, value []byte) []upstream.Credential {
 			return credentialsFor(a.cfg.Load(), kind, value)

@@ -74,6 +74,8 @@ func Decide(ctx context.Context, cfg *config.Config, build metrics.BuildInfo, q 
 	question := proxy.Question{Method: q.Method, URL: q.URL}
 	var sessions proxy.Sessions = nobody{}
 	switch {
+	case q.Statement != nil && cfg.Upstream.Kratos == nil && cfg.Upstream.Embedded == nil:
+		return nil, errors.New("a session can be stated for Kratos and the embedded service only: present a credential")
 	case q.Statement != nil:
 		s, err := kratos.Parse(q.Statement)
 		if err != nil && !upstream.Definite(err) {

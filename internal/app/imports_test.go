@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"internal/policy":              {"upstream"},
 	"internal/revocation/postgres": {},
 	"internal/revocation/webhook":  {},
+	"internal/whoami":              {"upstream"},
 	"proxy":                        {"internal/policy", "upstream"},
 	"sessioncache":                 {"upstream"},
 	"upstream/embedded":            {"upstream"},

@@ -6,16 +6,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 	"github.com/gatehouse-proxy/gatehouse/upstream/embedded"
 	"github.com/gatehouse-proxy/gatehouse/upstream/guard"
-	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
 )
 
 // A service is the session service as the rest of the gateway sees it: a guarded Store, and a way to pass questions through. The
@@ -23,7 +23,7 @@ import (
 type service struct {
 	name     string
 	timeout  time.Duration
-	client   *kratos.Client
+	client   client
 	guard    *guard.Guard
 	embedded *embedded.Service // nil unless it is ours
 	revoked  atomic.Pointer[func(sessionID string)]
@@ -34,39 +34,31 @@ const waiting = 16
 
 func newService(cfg *config.Config, m *metrics.Metrics, logger *slog.Logger, version string) (*service, error) {
 	s := &service{timeout: cfg.Upstream.Timeout}
-	// One connection more than there are questions, so that a service under full load can still say whether it is ready.
-	client := kratos.Config{MaxConns: cfg.Upstream.MaxInFlight + 1, UserAgent: "gatehouse/" + version}
-	var kind string
+	base, err := urlOf(&cfg.Upstream)
+	if err != nil {
+		return nil, err
+	}
+	s.name = base.String()
 	if own := cfg.Upstream.Embedded; own != nil {
-		kind = "embedded"
-		base := &url.URL{Scheme: "http", Host: own.Listen}
-		if own.Listen == "" {
-			base.Host = "embedded"
-		}
-		var err error
 		s.embedded, err = embedded.Open(embedded.Config{
-			Path: own.Path, Cookie: own.Cookie, Lifespan: own.Lifespan, BaseURL: base.String(), Revoked: s.onEnded,
+			Path: own.Path, Cookie: own.Cookie, Lifespan: own.Lifespan, BaseURL: s.name, Revoked: s.onEnded,
 		})
 		if err != nil {
 			return nil, err
 		}
-		client.URL, client.Cookie, client.Dial = base, own.Cookie, s.embedded.Dial
-	} else {
-		kind = "kratos"
-		base, err := url.Parse(cfg.Upstream.Kratos.URL)
-		if err != nil {
-			return nil, fmt.Errorf("read upstream.kratos.url: %w", err)
-		}
-		client.URL, client.Cookie = base, cfg.Upstream.Kratos.Cookie
 	}
-	s.name = client.URL.String()
-	var err error
-	if s.client, err = kratos.New(client); err != nil {
+	// One connection more than there are questions, so that a service under full load can still say whether it is ready.
+	s.client, err = newClient(&cfg.Upstream, s.embedded, httpclient.Config{
+		URL: base, MaxConns: cfg.Upstream.MaxInFlight + 1, UserAgent: "gatehouse/" + version,
+	})
+	if err != nil {
+		s.client = nil
 		s.close()
 		return nil, fmt.Errorf("build client of session service: %w", err)
 	}
+	kind := cfg.Upstream.Service().Kind
 	observe := m.Upstream(kind)
-	s.guard = guard.New(&watch{store: s.client, url: s.name, logger: logger}, guard.Config{
+	s.guard = guard.New(&watch{store: toldAs(cfg, s.client), url: s.name, logger: logger}, guard.Config{
 		Timeout: cfg.Upstream.Timeout, MaxInFlight: cfg.Upstream.MaxInFlight, MaxWaiting: waiting * cfg.Upstream.MaxInFlight,
 		UnknownPerClient: cfg.Limits.UnknownPerClient, Observe: observe,
 	})
@@ -83,11 +75,27 @@ func (s *service) onEnded(sessionID, _ string) {
 	}
 }
 
-// Forward passes a question through, within the same limits as all others.
-func (s *service) Forward(ctx context.Context, c upstream.Credential, query []byte) (reply upstream.Reply, err error) {
-	err = s.guard.Do(ctx, c.From, func(ctx context.Context) error {
+// passthrough returns what passes questions through to the service, or nil if whoami answers all of them from memory: where the service
+// has no questions of its own, or whoami speaks another dialect than the service.
+func (s *service) passthrough(cfg *config.Config) proxy.Passthrough {
+	f, can := s.client.(forwarder)
+	if !can || cfg.Whoami.Dialect != cfg.Upstream.Service().Dialect {
+		return nil
+	}
+	return forwarding{s.guard, f}
+}
+
+// A forwarding passes questions through, within the same limits as all others.
+type forwarding struct {
+	guard *guard.Guard
+	to    forwarder
+}
+
+// Forward passes a question through.
+func (f forwarding) Forward(ctx context.Context, c upstream.Credential, query []byte) (reply upstream.Reply, err error) {
+	err = f.guard.Do(ctx, c.From, func(ctx context.Context) error {
 		var err error
-		reply, err = s.client.Forward(ctx, c, query)
+		reply, err = f.to.Forward(ctx, c, query)
 		if err == nil && reply.Status == http.StatusUnauthorized {
 			return upstream.ErrNoSession // for the guard to count; the caller gets the reply
 		}
@@ -99,11 +107,17 @@ func (s *service) Forward(ctx context.Context, c upstream.Credential, query []by
 	return reply, err
 }
 
-// ready asks whether the service says of itself that it can be believed.
-func (s *service) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	return s.client.Ready(ctx)
+// ready returns what asks the service whether it can be believed, or nil if it cannot be asked.
+func (s *service) ready() func(context.Context) error {
+	r, can := s.client.(readier)
+	if !can {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+		return r.Ready(ctx)
+	}
 }
 
 func (s *service) close() {

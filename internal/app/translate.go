@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,12 +12,10 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
 	"github.com/gatehouse-proxy/gatehouse/internal/expression"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
-
-// tokenHeader is where Kratos takes a session token from.
-const tokenHeader = "X-Session-Token"
 
 // compilePolicy compiles what can be reloaded: routes, what they require, and what applications are told. apps has the
 // application of each route, nil for none; without it no request is passed on.
@@ -90,23 +89,16 @@ func corsOf(c *config.CORS) *policy.CORS {
 	return compiled
 }
 
-// cookieOf returns the name of the session cookie.
-func cookieOf(cfg *config.Config) string {
-	if cfg.Upstream.Embedded != nil {
-		return cfg.Upstream.Embedded.Cookie
-	}
-	return cfg.Upstream.Kratos.Cookie
-}
-
 // credentialsOf returns the credentials that are looked at.
 func credentialsOf(cfg *config.Config) proxy.Credentials {
 	var c proxy.Credentials
+	service := cfg.Upstream.Service()
 	for _, kind := range cfg.Credentials {
 		switch kind {
 		case upstream.SessionToken:
-			c.TokenHeader = tokenHeader
+			c.TokenHeader = http.CanonicalHeaderKey(service.TokenHeader)
 		case upstream.Cookie:
-			c.Cookie = cookieOf(cfg)
+			c.Cookie = service.Cookie
 		case upstream.Bearer:
 			c.Bearer = true
 		}
@@ -116,9 +108,10 @@ func credentialsOf(cfg *config.Config) proxy.Credentials {
 
 // credentialsFor returns the credentials that a value may have been presented as: of the kind given, or of every kind that is looked at.
 func credentialsFor(cfg *config.Config, kind upstream.Kind, value []byte) []upstream.Credential {
+	names := credentialsOf(cfg)
 	all := []upstream.Credential{
-		{Kind: upstream.SessionToken, Name: tokenHeader, Value: value},
-		{Kind: upstream.Cookie, Name: cookieOf(cfg), Value: value},
+		{Kind: upstream.SessionToken, Name: names.TokenHeader, Value: value},
+		{Kind: upstream.Cookie, Name: names.Cookie, Value: value},
 		{Kind: upstream.Bearer, Value: value},
 	}
 	return slices.DeleteFunc(all, func(c upstream.Credential) bool {
@@ -132,6 +125,14 @@ func loginOf(cfg *config.Config) (*proxy.Login, error) {
 		return nil, nil
 	}
 	return proxy.NewLogin(cfg.Login.URL, cfg.Login.ReturnToParam, cfg.Login.AllowedHosts)
+}
+
+// dialectOf returns in whose words whoami says that there is no session: nil is Kratos, which the face itself speaks.
+func dialectOf(cfg *config.Config) proxy.WhoamiDialect {
+	if cfg.Whoami.Dialect == config.DialectKratos {
+		return nil
+	}
+	return whoami.Dialect(cfg.Whoami.Dialect)
 }
 
 func trustedOf(cfg *config.Config) *proxy.Trusted {

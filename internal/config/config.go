@@ -41,7 +41,8 @@ type Config struct {
 	// IdentityHeaders are the headers that tell the application whose request it is: the name of the header, and the path of its value in
 	// the session in GJSON syntax (https://github.com/tidwall/gjson/blob/master/SYNTAX.md). A front proxy gets
 	// all of them, empty where the session has no such value; the application gets those with a value. What a client sends under these
-	// names never gets through. At most 32. Default X-User-Id: identity.id, and a list of one's own replaces it.
+	// names never gets through. At most 32. Default X-User-Id with the id of the identity, which is at identity.id for Kratos, and a list of
+	// one's own replaces it.
 	IdentityHeaders IdentityHeaders `yaml:"identity_headers"`
 
 	// IdentityToken makes Gatehouse tell the application in a signed token, too, whose request it is, so that the application can verify it.
@@ -55,7 +56,7 @@ type Config struct {
 	// none: so does everybody.
 	Login *Login `yaml:"login,omitempty"`
 
-	// Whoami is where an application asks for the session itself, in the service's own words. Default: its keys' defaults.
+	// Whoami is where an application asks for the session itself. Default: its keys' defaults.
 	Whoami Whoami `yaml:"whoami"`
 
 	// TrustedProxies are the peers whose X-Forwarded-* headers are believed, who may ask for decisions, and who may speak the PROXY
@@ -63,8 +64,8 @@ type Config struct {
 	// on. Default none.
 	TrustedProxies []Peer `yaml:"trusted_proxies"`
 
-	// Credentials are the kinds of credential that are looked at: session_token (the header X-Session-Token), cookie, and bearer
-	// (Authorization: Bearer). Leave out what the application uses for purposes of its own. Default all three.
+	// Credentials are the kinds of credential that are looked at: session_token (for Kratos the header X-Session-Token), cookie, and bearer
+	// (Authorization: Bearer). Leave out what the application uses for purposes of its own. Default all that the service takes.
 	Credentials []upstream.Kind `yaml:"credentials"`
 
 	// Limits are what clients may take of the gateway. Sizes are bytes, or numbers with KiB, MiB or GiB. A client is an address, of IPv6 its
@@ -149,6 +150,18 @@ type App struct {
 type Upstream struct {
 	// Kratos is an Ory Kratos, or Ory Network. Default none.
 	Kratos *Kratos `yaml:"kratos,omitempty"`
+
+	// Wacht is a deployment of Wacht. Default none.
+	Wacht *Wacht `yaml:"wacht,omitempty"`
+
+	// Crossid is a tenant of Crossid. Default none.
+	Crossid *Crossid `yaml:"crossid,omitempty"`
+
+	// BetterAuth is a Better Auth server. Default none.
+	BetterAuth *BetterAuth `yaml:"better_auth,omitempty"`
+
+	// HTTP is any endpoint that says whose session a request carries. Default none.
+	HTTP *HTTP `yaml:"http,omitempty"`
 
 	// Embedded is a session service inside of Gatehouse itself, with the API of Kratos: for development and tests. Default none.
 	Embedded *Embedded `yaml:"embedded,omitempty"`
@@ -438,6 +451,10 @@ type Login struct {
 type Whoami struct {
 	// Path is the path on the listener. The application is never asked for it. Default /sessions/whoami.
 	Path string `yaml:"path"`
+
+	// Dialect is whose words it is answered in: kratos, wacht, crossid or better_auth. In those of the service itself the answer is the
+	// service's, byte for byte; in others it is translated. Default the service's own, and kratos for http and embedded.
+	Dialect Dialect `yaml:"dialect"`
 }
 
 // A Log is what is written to standard error.

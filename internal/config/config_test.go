@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -50,25 +51,37 @@ func printed(t *testing.T, c *config.Config) string {
 	return b.String()
 }
 
-// example returns config.example.yaml, and the same with the keys that are commented out in place of those before them, such as the
-// embedded session service in place of Kratos: a line that is commented out has no space after the '#'.
-func example(t *testing.T) (kratos, embedded string) {
+// example returns config.example.yaml, and the same with another service in place of Kratos, by name, and with the keys that are commented
+// out in place of those before them: a line that is commented out has no space after the '#'. Every service has a paragraph of its own.
+func example(t *testing.T) (kratos string, others map[string]string) {
 	t.Helper()
 	data, err := os.ReadFile("../../config.example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, rest, _ := strings.Cut(string(data), "  kratos:\n")
+	text := strings.Replace(string(data), "\nlisten: \":8080\"\n", "\n", 1)
+	head, rest, _ := strings.Cut(text, "  kratos:\n")
 	_, rest, found := strings.Cut(rest, "\n\n")
 	if !found {
 		t.Fatal("config.example.yaml has no section kratos that ends in an empty line")
 	}
-	head = strings.Replace(head, "\nlisten: \":8080\"\n", "\n", 1)
-	return string(data), regexp.MustCompile(`(?m)^( *)#([a-z-])`).ReplaceAllString(head+rest, "$1$2")
+	names := []string{"wacht", "crossid", "better_auth", "http", "embedded"}
+	others = map[string]string{}
+	for _, name := range names {
+		paragraphs := slices.DeleteFunc(strings.Split(head+"\n"+rest, "\n\n"), func(p string) bool {
+			return slices.ContainsFunc(names, func(n string) bool { return n != name && strings.Contains(p, "\n  #"+n+":\n") })
+		})
+		all := regexp.MustCompile(`(?m)^( *)#([a-z-])`).ReplaceAllString(strings.Join(paragraphs, "\n\n"), "$1$2")
+		if name != "embedded" { // they take other credentials, and speak in words of their own
+			all = regexp.MustCompile(`(?m)^(credentials|  dialect):.*$`).ReplaceAllString(all, "")
+		}
+		others[name] = all
+	}
+	return string(data), others
 }
 
 func TestExampleShowsDefaults(t *testing.T) {
-	kratos, embedded := example(t)
+	kratos, others := example(t)
 	want := config.Default()
 	want.App.URL = "http://127.0.0.1:3000"
 	want.Routes = []config.Route{
@@ -123,7 +136,47 @@ func TestExampleShowsDefaults(t *testing.T) {
 		KeyFile: "/etc/gatehouse/gatehouse.key", ServerName: "admin.example.com",
 		MaxConns: 64, HeadTimeout: 5 * time.Minute, IdleTimeout: time.Hour,
 	}
-	equal(t, parse(t, embedded), &want)
+	equal(t, parse(t, others["embedded"]), &want)
+
+	f := func(name, minimal string) {
+		t.Helper()
+		own := parse(t, minimal)
+		want.Upstream, want.Credentials, want.Whoami = own.Upstream, own.Credentials, own.Whoami
+		equal(t, parse(t, others[name]), &want)
+	}
+	f("wacht", "upstream: { wacht: { url: https://frontend.example.com } }")
+	f("crossid", "upstream: { crossid: { url: https://example.crossid.io } }")
+	f("better_auth", "upstream: { better_auth: { url: http://127.0.0.1:3000 } }")
+	f("http", "upstream: { http: { url: https://auth.example.com/oauth2/introspect, method: POST, bearer: true, form_field: token, "+
+		"client_id: gatehouse, client_secret_file: /etc/gatehouse/client-secret, headers: { X-Tenant: example }, "+
+		"authenticated_when: body.active == true, paths: { identity_id: sub } } }")
+}
+
+// TestDefaultsOfServices tests the defaults that depend on the service.
+func TestDefaultsOfServices(t *testing.T) {
+	f := func(service, identity string, dialect config.Dialect, credentials ...upstream.Kind) {
+		t.Helper()
+		c := parse(t, "upstream: { "+service+" }")
+		if got := c.IdentityHeaders; len(got) != 1 || got[0].Name != "X-User-Id" || got[0].Path != identity {
+			t.Errorf("%s: identity headers are %v", service, got)
+		}
+		if !slices.Equal(c.Credentials, credentials) || c.Whoami.Dialect != dialect {
+			t.Errorf("%s: credentials are %v, whoami speaks %s", service, c.Credentials, c.Whoami.Dialect)
+		}
+		explicit := parse(t, "upstream: { "+service+" }\ncredentials: ["+credentials[0].String()+"]\nidentity_headers: { X-A: b }\nwhoami: { dialect: wacht }")
+		if len(explicit.Credentials) != 1 || explicit.IdentityHeaders[0].Path != "b" || explicit.Whoami.Dialect != config.DialectWacht {
+			t.Errorf("%s: what was set was not kept", service)
+		}
+	}
+	const token, cookie, bearer = upstream.SessionToken, upstream.Cookie, upstream.Bearer
+	f("kratos: { url: http://k }", "identity.id", config.DialectKratos, token, cookie, bearer)
+	f("embedded: {}", "identity.id", config.DialectKratos, token, cookie, bearer)
+	f("wacht: { url: http://w }", "data.active_signin.user_id", config.DialectWacht, cookie)
+	f("wacht: { url: http://w, development: true }", "data.active_signin.user_id", config.DialectWacht, token, cookie)
+	f("crossid: { url: http://c }", "identityId", config.DialectCrossid, bearer)
+	f("crossid: { url: http://c, cookie: sid }", "identityId", config.DialectCrossid, cookie, bearer)
+	f("better_auth: { url: http://b }", "user.id", config.DialectBetterAuth, cookie, bearer)
+	f("http: { url: http://h, token_header: X-T, authenticated_when: 'true', paths: { identity_id: a.b } }", "a.b", config.DialectKratos, token)
 }
 
 // paths returns the paths of all keys in a YAML document.
@@ -153,11 +206,14 @@ func paths(t *testing.T, text string) map[string]bool {
 }
 
 func TestExampleIsComplete(t *testing.T) {
-	kratos, embedded := example(t)
-	inKratos, inEmbedded := paths(t, kratos), paths(t, embedded)
+	kratos, others := example(t)
+	found := paths(t, kratos)
+	for _, text := range others {
+		maps.Copy(found, paths(t, text))
+	}
 	for _, key := range config.Keys() {
 		key = strings.Replace(key, "requirements[].", "requirements.staff.", 1)
-		if !inKratos[key] && !inEmbedded[key] && key != "requirements.staff.use" {
+		if !found[key] && key != "requirements.staff.use" {
 			t.Errorf("config.example.yaml lacks %s", key)
 		}
 	}
@@ -165,11 +221,11 @@ func TestExampleIsComplete(t *testing.T) {
 
 // What the comments of the example call a default is the value beside them, and that is the default: see TestExampleShowsDefaults.
 func TestExampleCommentsAreRight(t *testing.T) {
-	kratos, embedded := example(t)
+	kratos, others := example(t)
 	stated := regexp.MustCompile(`Default(?: is)? ("[^"]*"|[^ :]*:?[^ :]+)[:.]`)
 	key := regexp.MustCompile(`^[ -]*([a-z_]+): *(.*)$`)
 	checked := 0
-	for _, text := range []string{kratos, embedded} {
+	for _, text := range append(slices.Collect(maps.Values(others)), kratos) {
 		comment := ""
 		for line := range strings.Lines(text) {
 			line = strings.TrimSpace(line)
@@ -195,12 +251,8 @@ func TestExampleCommentsAreRight(t *testing.T) {
 
 // The fields of Config are the reference of its keys: each must say what it does and what its default is.
 func TestEveryKeyIsDocumented(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	fields := 0
-	ast.Inspect(file, func(n ast.Node) bool {
+	each := func(n ast.Node) bool {
 		f, ok := n.(*ast.Field)
 		if !ok || f.Tag == nil {
 			return true
@@ -214,7 +266,14 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 			t.Errorf("%s: comment says neither what the default is nor that the key is required", f.Names[0].Name)
 		}
 		return true
-	})
+	}
+	for _, name := range []string{"config.go", "services.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, each)
+	}
 	again := func(key string) bool { // those of tls, of app, and of require
 		return strings.HasPrefix(key, "listen[].tls.") || strings.HasPrefix(key, "routes[].app.") || strings.HasPrefix(key, "requirements[].")
 	}
@@ -286,6 +345,24 @@ func TestWarnings(t *testing.T) {
 	}
 	const kratos = "upstream: { kratos: { url: http://127.0.0.1:4433 } }\n"
 	f(kratos)
+	const never = `
+routes:
+  - { match: { path: /a }, access: session, require: { aal: aal2, methods: [totp] } }
+  - { match: { path: /b }, access: session, require: { aal: aal1, max_age: 1m, use: s } }
+requirements: { s: { methods: [totp] } }`
+	f(kratos + never)
+	f("upstream: { better_auth: { url: http://127.0.0.1:3000 } }"+never,
+		"requirements.s.methods: no session meets it, since better auth does not say it",
+		"routes[0].require.aal: no session meets it, since better auth does not say it",
+		"routes[0].require.methods: no session meets it, since better auth does not say it")
+	f("upstream: { http: { url: http://h, bearer: true, authenticated_when: 'true', paths: { identity_id: a } } }"+never,
+		"requirements.s.methods: no session meets it, since http does not say it",
+		"routes[0].require.aal: no session meets it, since http does not say it",
+		"routes[0].require.methods: no session meets it, since http does not say it",
+		"routes[1].require.max_age: no session meets it, since http does not say it")
+	f("upstream: { http: { url: http://h, bearer: true, authenticated_when: 'true', paths: { identity_id: a, aal: b, authenticated_at: c } } }"+never,
+		"requirements.s.methods: no session meets it, since http does not say it",
+		"routes[0].require.methods: no session meets it, since http does not say it")
 	f(kratos + "admin: localhost:9090")
 	f(kratos + `admin: "[::1]:9090"`)
 	f(kratos + `admin: ""`)

@@ -63,7 +63,7 @@ identity_token:
   keys_path: /keys
 identity_headers: { x-zebra: 'identity.traits.roles.#(name=="a: b").id', X-user: "true", Remote-Groups: groups }
 forward_auth: { path: /auth }
-whoami: { path: /whoami }
+whoami: { path: /whoami, dialect: better_auth }
 trusted_proxies: [10.0.0.0/8, 2001:db8::/48, 192.0.2.7, "::1", unix]
 credentials: [bearer, cookie]
 limits:
@@ -129,7 +129,7 @@ func TestEveryKey(t *testing.T) {
 			{Name: "Remote-Groups", Path: "groups"},
 		},
 		ForwardAuth: config.ForwardAuth{Path: "/auth"},
-		Whoami:      config.Whoami{Path: "/whoami"},
+		Whoami:      config.Whoami{Path: "/whoami", Dialect: config.DialectBetterAuth},
 		TrustedProxies: []config.Peer{
 			{Net: netip.MustParsePrefix("10.0.0.0/8")},
 			{Net: netip.MustParsePrefix("2001:db8::/48")},
@@ -151,4 +151,30 @@ func TestEveryKey(t *testing.T) {
 	want.Upstream.Kratos = nil
 	want.Upstream.Embedded = &config.Embedded{Path: "sessions.db", Cookie: "sid", Listen: "[::1]:5433", Lifespan: 90 * time.Minute}
 	equal(t, parse(t, everyEmbedded), &want)
+
+	want.Upstream.Embedded = nil
+	f := func(section string, set func(*config.Upstream)) {
+		t.Helper()
+		u := config.Upstream{Timeout: 90 * time.Millisecond, MaxInFlight: 7}
+		set(&u)
+		want.Upstream = u
+		equal(t, parse(t, "admin: \"\"\nupstream:\n  timeout: 90ms\n  max_in_flight: 7\n  "+section+"\n"+every), &want)
+	}
+	f("crossid: { url: http://c, cookie: sid }", func(u *config.Upstream) { u.Crossid = &config.Crossid{URL: "http://c", Cookie: "sid"} })
+	f("better_auth: { url: http://b, cookie: sid }", func(u *config.Upstream) {
+		u.BetterAuth = &config.BetterAuth{URL: "http://b", Cookie: "sid"}
+	})
+	f(`http: { url: http://h/p, method: POST, cookie: sid, token_header: x-t, bearer: true, form_field: f, client_id: i, client_secret_file: s,
+    headers: { x-a: "1" }, authenticated_when: "status == 200 && body.a == 1",
+    paths: { id: a, identity_id: b, expires_at: c, authenticated_at: d, aal: e, email: f, name: g } }`, func(u *config.Upstream) {
+		u.HTTP = &config.HTTP{
+			URL: "http://h/p", Method: config.MethodPost, Cookie: "sid", TokenHeader: "x-t", Bearer: true, FormField: "f",
+			ClientID: "i", ClientSecretFile: "s", Headers: map[string]string{"x-a": "1"}, AuthenticatedWhen: "status == 200 && body.a == 1",
+			Paths: config.Paths{ID: "a", IdentityID: "b", ExpiresAt: "c", AuthenticatedAt: "d", AAL: "e", Email: "f", Name: "g"},
+		}
+	})
+	const wacht = "upstream: { wacht: { url: http://w, cookie: sid, development: true } }"
+	if got := parse(t, wacht).Upstream.Wacht; *got != (config.Wacht{URL: "http://w", Cookie: "sid", Development: true}) {
+		t.Errorf("wacht is %+v", got)
+	}
 }

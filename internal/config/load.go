@@ -38,6 +38,7 @@ func Parse(name string, data []byte, environ []string) (*Config, error) {
 	}
 	l.environment(environ, &c)
 	if !l.failed[""] {
+		l.settle(&c)
 		l.validate(&c)
 	}
 	if len(l.errs) > 0 {

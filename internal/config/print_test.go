@@ -11,7 +11,7 @@ import (
 )
 
 func TestPrintLoadsAgain(t *testing.T) {
-	kratos, embedded := example(t)
+	kratos, others := example(t)
 	f := func(text string) {
 		t.Helper()
 		c := parse(t, text)
@@ -20,7 +20,9 @@ func TestPrintLoadsAgain(t *testing.T) {
 	f("upstream: { kratos: { url: http://127.0.0.1:4433 } }")
 	f("upstream: { embedded: {} }\nidentity_headers: {}")
 	f(kratos)
-	f(embedded)
+	for _, text := range others {
+		f(text)
+	}
 	f(agreed)
 	f(everyKratos)
 	f(everyEmbedded)
@@ -67,6 +69,7 @@ forward_auth:
   grpc_listen: ''
 whoami:
   path: /sessions/whoami
+  dialect: kratos
 trusted_proxies: []
 credentials: [session_token, cookie, bearer]
 limits:

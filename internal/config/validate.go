@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
-	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // validate reports whatever is wrong with values that are of the right type.
 func (l *loader) validate(c *Config) {
 	l.validateListeners(c)
-	l.validateUpstream(c.Upstream)
+	l.validateUpstream(c)
 	between(l, "session_cache.size", c.SessionCache.Size, 1, 50_000_000)
 	between(l, "session_cache.fresh_for", c.SessionCache.FreshFor, 100*time.Millisecond, 24*time.Hour)
 	between(l, "session_cache.stale_for", c.SessionCache.StaleFor, 0, 24*time.Hour)
@@ -25,7 +24,7 @@ func (l *loader) validate(c *Config) {
 	l.validateToken(c)
 	l.validateFaces(c)
 	l.validateLogin(c.Login)
-	l.validateCredentials(c.Credentials)
+	l.validateCredentials(c)
 	l.validateLimits(&c.Limits)
 	between(l, "shutdown.delay", c.Shutdown.Delay, 0, 5*time.Minute)
 	between(l, "shutdown.timeout", c.Shutdown.Timeout, time.Millisecond, time.Hour)
@@ -64,31 +63,6 @@ func (l *loader) validateLimits(c *Limits) {
 	if c.TunnelIdle != 0 {
 		between(l, "limits.tunnel_idle", c.TunnelIdle, time.Second, 24*time.Hour)
 	}
-}
-
-func (l *loader) validateUpstream(u Upstream) {
-	switch {
-	case l.failed["upstream.kratos"] || l.failed["upstream.embedded"]: // what was meant cannot be known
-	case u.Kratos == nil && u.Embedded == nil:
-		l.report("upstream", "there is no session service to ask: add one, such as `upstream: { kratos: { url: http://127.0.0.1:4433 } }`")
-	case u.Kratos != nil && u.Embedded != nil:
-		l.report("upstream", "there can be one session service only: remove kratos (%s) or embedded (%s)",
-			l.where("upstream.kratos"), l.where("upstream.embedded"))
-	}
-	if k := u.Kratos; k != nil {
-		if k.URL == "" {
-			l.report("upstream.kratos.url", "is missing: set the public API of Kratos, such as http://127.0.0.1:4433")
-		} else {
-			l.check("upstream.kratos.url", urlFault(k.URL, true))
-		}
-		l.check("upstream.kratos.cookie", cookieFault(k.Cookie))
-	}
-	if e := u.Embedded; e != nil {
-		l.check("upstream.embedded.cookie", cookieFault(e.Cookie))
-		between(l, "upstream.embedded.lifespan", e.Lifespan, time.Second, 87600*time.Hour)
-	}
-	between(l, "upstream.timeout", u.Timeout, time.Millisecond, time.Minute)
-	between(l, "upstream.max_in_flight", u.MaxInFlight, 1, 10_000)
 }
 
 const maxHeaders = 32
@@ -168,17 +142,6 @@ func (l *loader) validateFaces(c *Config) {
 	}
 }
 
-func (l *loader) validateCredentials(kinds []upstream.Kind) {
-	if len(kinds) == 0 {
-		l.report("credentials", "nobody could present a session: want at least one of session_token, cookie and bearer")
-	}
-	for i, k := range kinds {
-		if slices.Contains(kinds[:i], k) {
-			l.report(fmt.Sprintf("credentials[%d]", i), "%s is there already: remove one", k)
-		}
-	}
-}
-
 // Warnings says what an operator may have meant and should know about, one sentence each. A configuration with warnings is valid.
 func (c *Config) Warnings() []string {
 	var w []string
@@ -216,7 +179,11 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	c.warnOfLogin(warn)
+	for _, name := range slices.Sorted(maps.Keys(c.Requirements)) {
+		w = append(w, c.Upstream.neverMet("requirements."+name, c.Requirements[name])...)
+	}
 	for i, r := range c.Routes {
+		w = append(w, c.Upstream.neverMet(fmt.Sprintf("routes[%d].require", i), r.Require)...)
 		if r.Access == AccessPublic && r.Match.Host == "" && r.Match.Path == "/*" {
 			warn("routes[%d]: everything that no earlier route matches is public", i)
 		}

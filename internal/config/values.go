@@ -76,6 +76,36 @@ func (a *ClientAuth) UnmarshalText(text []byte) error {
 	return choose(a, text, ClientAuthNone, ClientAuthOptional, ClientAuthRequire)
 }
 
+// A Dialect is whose words whoami is answered in.
+type Dialect string
+
+// The dialects.
+const (
+	DialectKratos     Dialect = "kratos"
+	DialectWacht      Dialect = "wacht"
+	DialectCrossid    Dialect = "crossid"
+	DialectBetterAuth Dialect = "better_auth"
+)
+
+// UnmarshalText accepts the dialects and nothing else.
+func (d *Dialect) UnmarshalText(text []byte) error {
+	return choose(d, text, DialectKratos, DialectWacht, DialectCrossid, DialectBetterAuth)
+}
+
+// A Method is how an endpoint is asked.
+type Method string
+
+// The methods.
+const (
+	MethodGet  Method = "GET"
+	MethodPost Method = "POST"
+)
+
+// UnmarshalText accepts the methods and nothing else.
+func (m *Method) UnmarshalText(text []byte) error {
+	return choose(m, text, MethodGet, MethodPost)
+}
+
 // A Peer is who may be believed: the addresses of a network, or, if Unix is set, whoever connects to the socket that is listened on.
 type Peer struct {
 	Net  netip.Prefix // masked, never of all addresses, and an IPv4 network is in its IPv4 form; the zero Prefix if Unix is set

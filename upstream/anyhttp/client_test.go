@@ -88,8 +88,10 @@ func supabase() endpoint {
 			Paths: anyhttp.Paths{ID: "session_id", IdentityID: "id"},
 		},
 		path: "/auth/v1/user", kinds: []upstream.Kind{upstream.Bearer}, id: "session-%d",
-		body:   `{"id":"user-%[1]d","session_id":"session-%[1]d","aud":"authenticated","email":"ada@example.com"}`,
-		nobody: func(*http.Request) (int, string) { return 403, `{"code":403,"error_code":"bad_jwt","msg":"invalid JWT"}` },
+		body: `{"id":"user-%[1]d","session_id":"session-%[1]d","aud":"authenticated","email":"ada@example.com"}`,
+		nobody: func(*http.Request) (int, string) {
+			return 403, `{"code":403,"error_code":"bad_jwt","msg":"invalid JWT"}`
+		},
 		asked: func(r *http.Request) string {
 			token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 			if r.Method != http.MethodGet || r.Header.Get("Apikey") != "public" {

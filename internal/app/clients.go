@@ -1,0 +1,147 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/expression"
+	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/anyhttp"
+	"github.com/gatehouse-proxy/gatehouse/upstream/betterauth"
+	"github.com/gatehouse-proxy/gatehouse/upstream/crossid"
+	"github.com/gatehouse-proxy/gatehouse/upstream/embedded"
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
+	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
+	"github.com/gatehouse-proxy/gatehouse/upstream/wacht"
+)
+
+// A client asks one kind of session service. It may be a readier and a forwarder, too.
+type client interface {
+	upstream.Store
+	Close()
+}
+
+// A readier says whether the service can be believed when it says that there is no session.
+type readier interface {
+	Ready(ctx context.Context) error
+}
+
+// A forwarder passes questions through.
+type forwarder interface {
+	Forward(ctx context.Context, c upstream.Credential, query []byte) (upstream.Reply, error)
+}
+
+// newClient returns a client of the session service, and its URL. own is the embedded service, if it is that.
+func newClient(u *config.Upstream, own *embedded.Service, base httpclient.Config) (c client, err error) {
+	switch {
+	case own != nil:
+		return kratos.New(kratos.Config{
+			URL: base.URL, Cookie: u.Embedded.Cookie, MaxConns: base.MaxConns, Dial: own.Dial, UserAgent: base.UserAgent,
+		})
+	case u.Kratos != nil:
+		return kratos.New(kratos.Config{URL: base.URL, Cookie: u.Kratos.Cookie, MaxConns: base.MaxConns, UserAgent: base.UserAgent})
+	case u.Wacht != nil:
+		return wacht.New(wacht.Config{HTTP: base, Cookie: u.Wacht.Cookie, Development: u.Wacht.Development})
+	case u.Crossid != nil:
+		return crossid.New(crossid.Config{HTTP: base, Cookie: u.Crossid.Cookie})
+	case u.BetterAuth != nil:
+		return betterauth.New(betterauth.Config{HTTP: base, Cookie: u.BetterAuth.Cookie})
+	case u.HTTP != nil:
+		return newAnyHTTP(u.HTTP, base)
+	default:
+		return nil, errors.New("there is no session service to ask") // config.Load refuses it
+	}
+}
+
+// newAnyHTTP returns a client of an endpoint that is described by the configuration.
+func newAnyHTTP(h *config.HTTP, base httpclient.Config) (client, error) {
+	condition, err := expression.CompileReply(h.AuthenticatedWhen)
+	if err != nil {
+		return nil, fmt.Errorf("compile upstream.http.authenticated_when: %w", err)
+	}
+	secret := ""
+	if h.ClientSecretFile != "" {
+		text, err := os.ReadFile(h.ClientSecretFile)
+		if err != nil {
+			return nil, fmt.Errorf("read upstream.http.client_secret_file: %w", err)
+		}
+		if secret = strings.TrimSpace(string(text)); secret == "" {
+			return nil, fmt.Errorf("read upstream.http.client_secret_file: %s is empty", h.ClientSecretFile)
+		}
+	}
+	header := http.Header{}
+	for name, value := range h.Headers {
+		header.Set(name, value)
+	}
+	return anyhttp.New(anyhttp.Config{
+		HTTP: base, Method: string(h.Method), FormField: h.FormField, ClientID: h.ClientID, ClientSecret: secret, Header: header,
+		Names:     httpclient.Names{TokenHeader: http.CanonicalHeaderKey(h.TokenHeader), Cookie: h.Cookie, Bearer: h.Bearer},
+		Condition: condition.Holds,
+		Paths: anyhttp.Paths{
+			ID: h.Paths.ID, IdentityID: h.Paths.IdentityID, ExpiresAt: h.Paths.ExpiresAt, AuthenticatedAt: h.Paths.AuthenticatedAt, AAL: h.Paths.AAL,
+		},
+	})
+}
+
+// urlOf returns the URL of the session service.
+func urlOf(u *config.Upstream) (*url.URL, error) {
+	text := ""
+	switch {
+	case u.Embedded != nil && u.Embedded.Listen == "":
+		text = "http://embedded"
+	case u.Embedded != nil:
+		return &url.URL{Scheme: "http", Host: u.Embedded.Listen}, nil
+	case u.Kratos != nil:
+		text = u.Kratos.URL
+	case u.Wacht != nil:
+		text = u.Wacht.URL
+	case u.Crossid != nil:
+		text = u.Crossid.URL
+	case u.BetterAuth != nil:
+		text = u.BetterAuth.URL
+	case u.HTTP != nil:
+		text = u.HTTP.URL
+	}
+	base, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("read url of upstream.%s: %w", u.Service().Kind, err)
+	}
+	return base, nil
+}
+
+// A translated is a Store whose sessions are told by whoami in another dialect than the service's. Each is translated once, when it comes.
+type translated struct {
+	upstream.Store
+	into whoami.Dialect
+	from whoami.Profile
+}
+
+func (t translated) Session(ctx context.Context, c upstream.Credential) (upstream.Answer, error) {
+	a, err := t.Store.Session(ctx, c)
+	if s := a.Session; err == nil {
+		a.Session = &upstream.Session{
+			ID: s.ID, IdentityID: s.IdentityID, AAL: s.AAL, AuthenticatedAt: s.AuthenticatedAt, ExpiresAt: s.ExpiresAt, Body: s.Body,
+			Told: t.into.Tell(s, t.from),
+		}
+	}
+	return a, err
+}
+
+// toldAs returns the store as whoami needs it: itself where the service speaks the dialect of whoami anyway.
+func toldAs(cfg *config.Config, store upstream.Store) upstream.Store {
+	service := cfg.Upstream.Service()
+	profile := whoami.ProfileOf(whoami.Dialect(service.Dialect))
+	if h := cfg.Upstream.HTTP; h != nil {
+		profile = whoami.Profile{Email: h.Paths.Email, Name: h.Paths.Name}
+	} else if service.Dialect == cfg.Whoami.Dialect {
+		return store
+	}
+	return translated{store, whoami.Dialect(cfg.Whoami.Dialect), profile}
+}

@@ -1,0 +1,193 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// A Wacht is a deployment of Wacht to ask.
+type Wacht struct {
+	// URL is the base of its Frontend API: http or https, without user, password or query. Its host is what tells one deployment from
+	// another. Required.
+	URL string `yaml:"url"`
+
+	// Cookie is the name of its session cookie. Default __session.
+	Cookie string `yaml:"cookie"`
+
+	// Development says that it is a deployment for development, which takes session tokens in X-Development-Session, too. Default false.
+	Development bool `yaml:"development"`
+}
+
+// A Crossid is a tenant of Crossid to ask.
+type Crossid struct {
+	// URL is the base of the tenant: http or https, without user, password or query. Required.
+	URL string `yaml:"url"`
+
+	// Cookie is the name of its session cookie, which Crossid documents nowhere; empty if only bearer tokens are used. Default empty.
+	Cookie string `yaml:"cookie"`
+}
+
+// A BetterAuth is a Better Auth server to ask.
+type BetterAuth struct {
+	// URL is the base of its API: http or https, without user, password or query. Without a path, /api/auth is meant. Required.
+	URL string `yaml:"url"`
+
+	// Cookie is the name of its session cookie: with __Secure- before it where the server is used over HTTPS. Default
+	// better-auth.session_token.
+	Cookie string `yaml:"cookie"`
+}
+
+// An HTTP is any HTTP endpoint that says whose session a request carries.
+type HTTP struct {
+	// URL is the endpoint: http or https, without user, password or query. Required.
+	URL string `yaml:"url"`
+
+	// Method is GET or POST. Default GET.
+	Method Method `yaml:"method"`
+
+	// Cookie is the name of the session cookie, which is sent to the endpoint as a cookie; empty if there is none. At least one of cookie,
+	// token_header and bearer is required. Default empty.
+	Cookie string `yaml:"cookie"`
+
+	// TokenHeader is the name of a header with a session token, which is sent to the endpoint in the same header. Default empty.
+	TokenHeader string `yaml:"token_header"`
+
+	// Bearer makes bearer tokens be looked at and sent to the endpoint. Default false.
+	Bearer bool `yaml:"bearer"`
+
+	// FormField is the field of a form in which the credential is sent instead, such as token for RFC 7662. It wants the method POST.
+	// Default empty.
+	FormField string `yaml:"form_field"`
+
+	// ClientID is who Gatehouse is to the endpoint, sent with the secret by HTTP Basic authentication. It wants form_field. Default empty.
+	ClientID string `yaml:"client_id"`
+
+	// ClientSecretFile is the file with the secret of ClientID. It is read when Gatehouse starts. Default empty.
+	ClientSecretFile string `yaml:"client_secret_file"`
+
+	// Headers are sent with every question: their names and values. They are shown wherever the configuration is, so they are no place for
+	// secrets. Default none.
+	Headers map[string]string `yaml:"headers,omitempty"`
+
+	// AuthenticatedWhen is a condition in CEL (https://cel.dev) that is true of the answer for a session, and false of the one for nobody.
+	// Its variables are status (a number), headers (by name in lower case) and body (JSON, null if it is none), as in has(body.user). Where
+	// it needs what an answer of status 200 does not have, that answer is an outage. At most 4096 bytes. Required.
+	AuthenticatedWhen string `yaml:"authenticated_when"`
+
+	// Paths are where in the body a session is told. Required.
+	Paths Paths `yaml:"paths"`
+}
+
+// A Paths is where in an answer a session is told: paths in GJSON syntax.
+type Paths struct {
+	// ID is the path of the session's id. Where it is empty an id is made of the credential. Default empty.
+	ID string `yaml:"id"`
+
+	// IdentityID is the path of the id of whose session it is. Required.
+	IdentityID string `yaml:"identity_id"`
+
+	// ExpiresAt is the path of when the session ends: RFC 3339, or seconds since 1970. Default empty: the endpoint does not say.
+	ExpiresAt string `yaml:"expires_at"`
+
+	// AuthenticatedAt is the path of when the person last proved who they are, likewise. Default empty: the endpoint does not say.
+	AuthenticatedAt string `yaml:"authenticated_at"`
+
+	// AAL is the path of the assurance level: aal1 to aal3, or 1 to 3. Anything else meets no requirement. Default empty: aal1 for everybody.
+	AAL string `yaml:"aal"`
+
+	// Email is the path of the person's e-mail address, for whoami. Default empty: it does not say.
+	Email string `yaml:"email"`
+
+	// Name is the path of the person's name, for whoami. Default empty: it does not say.
+	Name string `yaml:"name"`
+}
+
+func (w *Wacht) setDefaults() { *w = Wacht{Cookie: "__session"} }
+
+func (c *Crossid) setDefaults() { *c = Crossid{} }
+
+func (b *BetterAuth) setDefaults() { *b = BetterAuth{Cookie: "better-auth.session_token"} }
+
+func (h *HTTP) setDefaults() { *h = HTTP{Method: MethodGet} }
+
+// A Service is what a kind of session service is like.
+type Service struct {
+	Kind        string  // its key, such as kratos
+	Dialect     Dialect // in which it answers; for a service of no dialect, in which whoami does
+	Identity    string  // the path of the identity's id in its statement
+	TokenHeader string  // of session tokens; empty if it takes none
+	Cookie      string  // of sessions; empty if it takes none
+	Bearer      bool    // whether it takes bearer tokens
+}
+
+// Service returns what the service that was chosen is like. Of several the first counts; without one it is the zero Service.
+func (u *Upstream) Service() Service {
+	if all := u.services(); len(all) > 0 {
+		return all[0]
+	}
+	return Service{}
+}
+
+// services returns all services that were chosen, in the order of their keys in Upstream.
+func (u *Upstream) services() (all []Service) {
+	kratos := Service{Dialect: DialectKratos, Identity: "identity.id", TokenHeader: "X-Session-Token", Bearer: true}
+	if k := u.Kratos; k != nil {
+		kratos.Kind, kratos.Cookie = "kratos", k.Cookie
+		all = append(all, kratos)
+	}
+	if w := u.Wacht; w != nil {
+		s := Service{Kind: "wacht", Dialect: DialectWacht, Identity: "data.active_signin.user_id", Cookie: w.Cookie}
+		if w.Development {
+			s.TokenHeader = "X-Development-Session"
+		}
+		all = append(all, s)
+	}
+	if c := u.Crossid; c != nil {
+		all = append(all, Service{Kind: "crossid", Dialect: DialectCrossid, Identity: "identityId", Cookie: c.Cookie, Bearer: true})
+	}
+	if b := u.BetterAuth; b != nil {
+		all = append(all, Service{Kind: "better_auth", Dialect: DialectBetterAuth, Identity: "user.id", Cookie: b.Cookie, Bearer: true})
+	}
+	if h := u.HTTP; h != nil {
+		all = append(all, Service{
+			Kind: "http", Dialect: DialectKratos, Identity: h.Paths.IdentityID, TokenHeader: h.TokenHeader, Cookie: h.Cookie, Bearer: h.Bearer,
+		})
+	}
+	if e := u.Embedded; e != nil {
+		kratos.Kind, kratos.Cookie = "embedded", e.Cookie
+		all = append(all, kratos)
+	}
+	return all
+}
+
+// Takes reports whether the service takes credentials of a kind.
+func (s *Service) Takes(k upstream.Kind) bool {
+	switch k {
+	case upstream.SessionToken:
+		return s.TokenHeader != ""
+	case upstream.Cookie:
+		return s.Cookie != ""
+	case upstream.Bearer:
+		return s.Bearer
+	default:
+		return false
+	}
+}
+
+// settle gives the keys that were left out the defaults that depend on the service.
+func (l *loader) settle(c *Config) {
+	s := c.Upstream.Service()
+	if s.Kind == "" {
+		return
+	}
+	if _, set := l.set["identity_headers"]; !set && sessionPathFault(s.Identity, "") == "" {
+		c.IdentityHeaders[0].Path = s.Identity
+	}
+	if _, set := l.set["credentials"]; !set {
+		c.Credentials = slices.DeleteFunc(c.Credentials, func(k upstream.Kind) bool { return !s.Takes(k) })
+	}
+	if _, set := l.set["whoami.dialect"]; !set {
+		c.Whoami.Dialect = s.Dialect
+	}
+}
