@@ -27,6 +27,16 @@ upstream: { embedded: { listen: "", admin_listen: 127.0.0.1:0 } }
 
 func start(t *testing.T) *gatehouse {
 	t.Helper()
+	a := run(t, configuration)
+	return &gatehouse{
+		url:     "http://" + a.Address(app.Requests).String(),
+		service: "http://" + a.Address(app.ServiceAdmin).String(),
+	}
+}
+
+// run runs a gateway until the test ends.
+func run(t *testing.T, configuration string) *app.App {
+	t.Helper()
 	cfg, err := config.Parse("test.yaml", []byte(configuration), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -50,10 +60,7 @@ func start(t *testing.T) *gatehouse {
 			t.Errorf("gateway ended: %v", err)
 		}
 	})
-	return &gatehouse{
-		url:     "http://" + a.Address(app.Requests).String(),
-		service: "http://" + a.Address(app.ServiceAdmin).String(),
-	}
+	return a
 }
 
 // A created is what the session service says of a session that it has made.
