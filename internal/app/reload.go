@@ -42,6 +42,10 @@ func (a *App) reload() (restart []string, err error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	current := *a.cfg.Load()
+	if now, then := current.Upstream.Service().Kind, next.Upstream.Service().Kind; now != then {
+		return nil, fmt.Errorf("apply configuration: upstream is %s now and was %s, in whose words rules and identity headers are: restart Gatehouse",
+			then, now)
+	}
 	restart = needRestart(&current, next)
 	current.App, current.Routes, current.Requirements = next.App, next.Routes, next.Requirements
 	current.IdentityHeaders, current.IdentityToken = next.IdentityHeaders, next.IdentityToken

@@ -28,7 +28,10 @@ func services(t *testing.T) []kindOfService {
 		t.Fatal(err)
 	}
 	cookie := func(name string) func(*http.Request) bool {
-		return func(r *http.Request) bool { c, err := r.Cookie(name); return err == nil && strings.HasSuffix(c.Value, "good") }
+		return func(r *http.Request) bool {
+			c, err := r.Cookie(name)
+			return err == nil && strings.HasSuffix(c.Value, "good")
+		}
 	}
 	return []kindOfService{
 		{
@@ -49,8 +52,8 @@ func services(t *testing.T) []kindOfService {
 		},
 		{
 			name: "http", credential: []string{"X-Sid", "good"}, nobody: `{"active":false}`,
-			upstream: "http: { url: URL/introspect, method: POST, token_header: x-sid, form_field: token, client_id: gate, client_secret_file: " + secret +
-				", headers: { X-Tenant: t1 }, authenticated_when: body.active == true, paths: { id: jti, identity_id: sub, email: email } }",
+			upstream: "http: { url: URL/introspect, method: POST, token_header: x-sid, form_field: token, client_id: gate, " +
+				"client_secret_file: " + secret + ", headers: { X-Tenant: t1 }, authenticated_when: body.active == true, paths: { id: jti, identity_id: sub, email: email } }",
 			known: func(r *http.Request) bool {
 				id, password, _ := r.BasicAuth()
 				return r.URL.Path == "/introspect" && r.Method == http.MethodPost && r.PostFormValue("token") == "good" &&
@@ -159,12 +162,26 @@ func TestDialects(t *testing.T) {
 func TestRefusalInAnotherDialect(t *testing.T) {
 	w := start(t, "whoami: { dialect: better_auth }")
 	login := w.service.SignIn(upstreamtest.Login{NeedsAAL2: true})
-	if got := w.get(w.url+"/sessions/whoami", "X-Session-Token", login.Token); got.status != 403 || got.body != `{"code":"FORBIDDEN","message":"Forbidden"}` {
+	const want = `{"code":"FORBIDDEN","message":"Forbidden"}`
+	if got := w.get(w.url+"/sessions/whoami", "X-Session-Token", login.Token); got.status != 403 || got.body != want {
 		t.Errorf("second factor needed: %d %s", got.status, got.body)
 	}
 	login = w.service.SignIn(upstreamtest.Login{})
 	got := w.get(w.url+"/sessions/whoami?tokenize_as=x", "X-Session-Token", login.Token)
 	if got.status != 200 || !strings.Contains(got.body, `"userId":"`+login.IdentityID+`"`) {
 		t.Errorf("session: %d %s", got.status, got.body)
+	}
+}
+
+// TestReloadToAnotherService tests that rules in the words of one service are not put in force for another.
+func TestReloadToAnotherService(t *testing.T) {
+	w := start(t)
+	login := w.service.SignIn(upstreamtest.Login{})
+	w.configure("upstream: { better_auth: { url: http://127.0.0.1:1 } }")
+	if _, err := w.app.Reload(); err == nil || !strings.Contains(err.Error(), "upstream is better_auth now and was kratos") {
+		t.Errorf("reload: %v", err)
+	}
+	if got := w.get(w.url+"/private", "X-Session-Token", login.Token); !strings.Contains(got.body, "X-User-Id: "+login.IdentityID+"\r\n") {
+		t.Errorf("after it the application is told:\n%s", got.body)
 	}
 }

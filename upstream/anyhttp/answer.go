@@ -21,7 +21,7 @@ func (c *Client) session(r *httpclient.Reply, id string) (*upstream.Session, err
 	refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden
 	switch {
 	case r.Status != http.StatusOK && !refused || r.IsPage():
-		return nil, r.Outage("session at the url")
+		return nil, r.Outage(c.endpoint.Path)
 	case r.BodyErr != nil:
 		return nil, fmt.Errorf("status %d: %w", r.Status, r.BodyErr)
 	case refused && c.cfg.ClientID != "":
