@@ -113,8 +113,13 @@ func (l *loader) validateHTTP(h *HTTP) {
 		l.report(path+".paths.identity_id", "is missing: say where the answer tells whose session it is, such as user.id")
 	}
 	for _, p := range []struct{ key, path string }{
-		{"id", h.Paths.ID}, {"identity_id", h.Paths.IdentityID}, {"expires_at", h.Paths.ExpiresAt},
-		{"authenticated_at", h.Paths.AuthenticatedAt}, {"aal", h.Paths.AAL}, {"email", h.Paths.Email}, {"name", h.Paths.Name},
+		{"id", h.Paths.ID},
+		{"identity_id", h.Paths.IdentityID},
+		{"expires_at", h.Paths.ExpiresAt},
+		{"authenticated_at", h.Paths.AuthenticatedAt},
+		{"aal", h.Paths.AAL},
+		{"email", h.Paths.Email},
+		{"name", h.Paths.Name},
 	} {
 		if p.path != "" {
 			l.check(path+".paths."+p.key, sessionPathFault(p.path, "key"))
