@@ -85,7 +85,8 @@ func newAnyHTTP(h *config.HTTP, base httpclient.Config) (client, error) {
 		Names:     httpclient.Names{TokenHeader: http.CanonicalHeaderKey(h.TokenHeader), Cookie: h.Cookie, Bearer: h.Bearer},
 		Condition: condition.Holds,
 		Paths: anyhttp.Paths{
-			ID: h.Paths.ID, IdentityID: h.Paths.IdentityID, ExpiresAt: h.Paths.ExpiresAt, AuthenticatedAt: h.Paths.AuthenticatedAt, AAL: h.Paths.AAL,
+			ID: h.Paths.ID, IdentityID: h.Paths.IdentityID, ExpiresAt: h.Paths.ExpiresAt, AuthenticatedAt: h.Paths.AuthenticatedAt,
+			AAL: h.Paths.AAL,
 		},
 	})
 }

@@ -52,8 +52,8 @@ func services(t *testing.T) []kindOfService {
 		},
 		{
 			name: "http", credential: []string{"X-Sid", "good"}, nobody: `{"active":false}`,
-			upstream: "http: { url: URL/introspect, method: POST, token_header: x-sid, form_field: token, client_id: gate, client_secret_file: " + secret +
-				", headers: { X-Tenant: t1 }, authenticated_when: body.active == true, paths: { id: jti, identity_id: sub, email: email } }",
+			upstream: "http: { url: URL/introspect, method: POST, token_header: x-sid, form_field: token, client_id: gate, " +
+				"client_secret_file: " + secret + ", headers: { X-Tenant: t1 }, authenticated_when: body.active == true, paths: { id: jti, identity_id: sub, email: email } }",
 			known: func(r *http.Request) bool {
 				id, password, _ := r.BasicAuth()
 				return r.URL.Path == "/introspect" && r.Method == http.MethodPost && r.PostFormValue("token") == "good" &&
@@ -162,7 +162,8 @@ func TestDialects(t *testing.T) {
 func TestRefusalInAnotherDialect(t *testing.T) {
 	w := start(t, "whoami: { dialect: better_auth }")
 	login := w.service.SignIn(upstreamtest.Login{NeedsAAL2: true})
-	if got := w.get(w.url+"/sessions/whoami", "X-Session-Token", login.Token); got.status != 403 || got.body != `{"code":"FORBIDDEN","message":"Forbidden"}` {
+	const want = `{"code":"FORBIDDEN","message":"Forbidden"}`
+	if got := w.get(w.url+"/sessions/whoami", "X-Session-Token", login.Token); got.status != 403 || got.body != want {
 		t.Errorf("second factor needed: %d %s", got.status, got.body)
 	}
 	login = w.service.SignIn(upstreamtest.Login{})

@@ -163,7 +163,8 @@ func TestDefaultsOfServices(t *testing.T) {
 		if !slices.Equal(c.Credentials, credentials) || c.Whoami.Dialect != dialect {
 			t.Errorf("%s: credentials are %v, whoami speaks %s", service, c.Credentials, c.Whoami.Dialect)
 		}
-		explicit := parse(t, "upstream: { "+service+" }\ncredentials: ["+credentials[0].String()+"]\nidentity_headers: { X-A: b }\nwhoami: { dialect: wacht }")
+		explicit := parse(t, "upstream: { "+service+" }\ncredentials: ["+credentials[0].String()+"]\n"+
+			"identity_headers: { X-A: b }\nwhoami: { dialect: wacht }")
 		if len(explicit.Credentials) != 1 || explicit.IdentityHeaders[0].Path != "b" || explicit.Whoami.Dialect != config.DialectWacht {
 			t.Errorf("%s: what was set was not kept", service)
 		}

@@ -165,8 +165,8 @@ func TestEveryKey(t *testing.T) {
 		u.BetterAuth = &config.BetterAuth{URL: "http://b", Cookie: "sid"}
 	})
 	f(`http: { url: http://h/p, method: POST, cookie: sid, token_header: x-t, bearer: true, form_field: f, client_id: i, client_secret_file: s,
-    headers: { x-a: "1" }, authenticated_when: "status == 200 && body.a == 1", paths: { id: a, identity_id: b, expires_at: c, authenticated_at: d, aal: e,
-    email: f, name: g } }`, func(u *config.Upstream) {
+    headers: { x-a: "1" }, authenticated_when: "status == 200 && body.a == 1",
+    paths: { id: a, identity_id: b, expires_at: c, authenticated_at: d, aal: e, email: f, name: g } }`, func(u *config.Upstream) {
 		u.HTTP = &config.HTTP{
 			URL: "http://h/p", Method: config.MethodPost, Cookie: "sid", TokenHeader: "x-t", Bearer: true, FormField: "f",
 			ClientID: "i", ClientSecretFile: "s", Headers: map[string]string{"x-a": "1"}, AuthenticatedWhen: "status == 200 && body.a == 1",

@@ -80,15 +80,17 @@ listen: 127.0.0.1:0
 admin: 127.0.0.1:0
 upstream: { better_auth: { url: %[1]q }, timeout: 30s }
 app: %[1]s
+routes:
+  - { match: { path: /api/auth/* }, access: public, forward_credential: true }
+  - { match: { path: /* }, access: session }
 %[2]s
 `, b.url, strings.Join(lines, "\n")))
 }
 
-// post sends JSON to the server, and returns the session cookie that is set, if one is. It does not go by way of a gateway, which would keep
-// the session cookie to itself.
-func (b *betterAuth) post(path, body, cookie string) (set string) {
+// post sends JSON to the server by way of a gateway, and returns the session cookie that is set, if one is.
+func (b *betterAuth) post(gate, path, body, cookie string) (set string) {
 	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.url+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, gate+path, strings.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -180,8 +182,8 @@ func TestBetterAuth(t *testing.T) {
 	if status, body := b.get(gate, "/api/auth/get-session", ""); status != http.StatusOK || body != "null" {
 		t.Errorf("whoami without a session: %d %s", status, body)
 	}
-	first := b.post("/api/auth/sign-up/email", signUp, "")
-	cookie := b.post("/api/auth/sign-in/email", signUp, "")
+	first := b.post(gate, "/api/auth/sign-up/email", signUp, "")
+	cookie := b.post(gate, "/api/auth/sign-in/email", signUp, "")
 	if first == "" || cookie == "" || cookie == first {
 		t.Fatalf("signing up and in set the cookies %q and %q", first, cookie)
 	}
@@ -199,7 +201,7 @@ func TestBetterAuth(t *testing.T) {
 		t.Errorf("whoami answers %d %s\nthe service %s", status, body, own)
 	}
 
-	b.post("/api/auth/sign-out", "{}", cookie)
+	b.post(gate, "/api/auth/sign-out", "{}", cookie)
 	if status, body := b.get(b.url, "/api/auth/get-session", cookie); status != http.StatusOK || body != "null" {
 		t.Fatalf("the service after signing out: %d %s", status, body)
 	}
@@ -227,7 +229,7 @@ func TestBetterAuth(t *testing.T) {
 		if status, _ := b.get(gate, "/", first); status != http.StatusOK {
 			t.Fatalf("a request with a session: status %d", status)
 		}
-		b.post("/api/auth/sign-out", "{}", first)
+		b.post(gate, "/api/auth/sign-out", "{}", first)
 		for deadline := time.Now().Add(30 * time.Second); ; {
 			status, _ := b.get(gate, "/", first)
 			if status == http.StatusUnauthorized {
@@ -241,7 +243,7 @@ func TestBetterAuth(t *testing.T) {
 
 	t.Run("dialect of Kratos", func(t *testing.T) {
 		gate, _ := urls(b.gate("whoami: { dialect: kratos }"))
-		cookie := b.post("/api/auth/sign-in/email", signUp, "")
+		cookie := b.post(gate, "/api/auth/sign-in/email", signUp, "")
 		var kratos struct {
 			Active   bool
 			Identity struct {

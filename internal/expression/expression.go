@@ -97,7 +97,8 @@ func (s *subject) compile(text string) (condition, error) {
 	switch checked.OutputType().Kind() {
 	case types.BoolKind:
 	case types.DynKind:
-		return condition{}, errors.New("want a condition, and what this is depends on the " + s.name + ": compare it with something, such as == true")
+		return condition{}, errors.New("want a condition, and what this is depends on the " + s.name +
+			": compare it with something, such as == true")
 	default:
 		return condition{}, fmt.Errorf("want a condition, which is true or false, got %s", checked.OutputType())
 	}

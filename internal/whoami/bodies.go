@@ -123,7 +123,8 @@ type crossidError struct {
 func crossidSession(s *upstream.Session, email, name string) crossidBody {
 	at := iso(s.AuthenticatedAt)
 	return crossidBody{
-		Active: true, AuthAt: at, ExpiresAt: iso(s.ExpiresAt), ID: s.ID, Identity: crossidIdentity{name, email}, IdentityID: s.IdentityID, IssuedAt: at,
+		Active: true, AuthAt: at, ExpiresAt: iso(s.ExpiresAt), ID: s.ID, Identity: crossidIdentity{name, email},
+		IdentityID: s.IdentityID, IssuedAt: at,
 	}
 }
 
