@@ -189,9 +189,9 @@ func (t *tunnel) relay(dst io.Writer, src io.Reader, first []byte, from, to Tunn
 		if p = piece[:n]; err == nil || n > 0 {
 			continue // an error comes again
 		}
+		t.why.CompareAndSwap(0, uint32(from)) // before the other side hears of it, and ends too
 		half, ok := dst.(interface{ CloseWrite() error })
 		if errors.Is(err, io.EOF) && ok && half.CloseWrite() == nil {
-			t.why.CompareAndSwap(0, uint32(from))
 			t.active.Store(true) // the end is something that passes
 			t.halved.Store(true)
 			return

@@ -102,10 +102,10 @@ func (ts *tunnels) remove(t *tunnel, why TunnelEnd) {
 	delete(ts.open, t)
 	ts.taken--
 	ts.mu.Unlock()
-	ts.observer.TunnelEnded(why)
 	if ts.logEnds {
 		t.log(why)
 	}
+	ts.observer.TunnelEnded(why)
 }
 
 // close ends all tunnels, and those that are yet to come.

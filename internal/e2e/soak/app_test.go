@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,9 +34,11 @@ type application struct {
 	*place
 	tally *tally
 
-	// trouble is odd while the application is down or on its way there. A request that sees the same even number before and after had an
-	// application all the time.
+	// trouble is odd from before the application is killed until it is reached again. A request that sees the same even number before and
+	// after had an application all the time.
 	trouble atomic.Int64
+
+	chats sync.Map // the connections of WebSockets, which the server forgets
 }
 
 func startApplication(t *testing.T, tally *tally) *application {
@@ -47,17 +50,19 @@ func startApplication(t *testing.T, tally *tally) *application {
 	mux.HandleFunc("GET /broken", a.broken)
 	mux.HandleFunc("GET /events", a.events)
 	mux.HandleFunc("GET /never", a.never)
+	mux.HandleFunc("GET /chat", a.chat)
 	mux.HandleFunc("POST /upload", a.upload)
 	a.place = newPlace(t, mux)
 	return a
 }
 
-// restart kills the application, and starts it again after some time.
-func (a *application) restart(down time.Duration) {
+// restart kills the application, and starts it again after some time. It returns when it is reached.
+func (a *application) restart(down time.Duration, reached func()) {
 	a.trouble.Add(1)
 	a.kill()
 	pause(down)
 	a.serve()
+	reached()
 	a.trouble.Add(1)
 }
 
@@ -114,6 +119,32 @@ func (a *application) events(w http.ResponseWriter, r *http.Request) {
 
 // never answers only when nobody waits any more.
 func (a *application) never(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// chat opens a WebSocket, says in its first message who the client is, and stays until the client goes.
+func (a *application) chat(w http.ResponseWriter, r *http.Request) {
+	line := bytes.TrimSpace(asked(r))
+	c, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		a.tally.wrong("chat: %v", err)
+		return
+	}
+	a.chats.Store(c, nil)
+	defer func() {
+		a.chats.Delete(c)
+		_ = c.Close()
+	}()
+	_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n")
+	_, _ = rw.Write(append([]byte{0x81, byte(len(line))}, line...)) // RFC 6455 section 5.2: the whole of a text, of less than 126 bytes
+	if rw.Flush() == nil {
+		_, _ = io.Copy(io.Discard, rw)
+	}
+}
+
+// kill closes the listener and all connections, those of WebSockets too.
+func (a *application) kill() {
+	a.place.kill()
+	a.chats.Range(func(c, _ any) bool { _ = c.(net.Conn).Close(); return true })
+}
 
 // upload compares the body with the content, and sends it back. A body that was cut off must not look like a whole one.
 func (a *application) upload(w http.ResponseWriter, r *http.Request) {

@@ -1,16 +1,18 @@
 package soak
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
@@ -49,6 +51,7 @@ func (p *person) live(ctx context.Context) {
 		{8, p.bigPage},
 		{8, p.upload},
 		{3, p.events},
+		{3, p.chat},
 		{15, p.whoami},
 		{15, p.forwardAuth},
 		{4, p.public},
@@ -130,7 +133,7 @@ func (p *person) nonce() string {
 
 // judge counts an outcome and finds wrong whatever may not be. Of what the application has no part in, an answer comes always.
 func (p *person) judge(what string, o outcome, proxied bool, allowed ...int) (answered bool) {
-	if o.err != nil && (o.status == 0 || o.status == http.StatusOK) {
+	if o.err != nil {
 		p.tally.count(what, "cut off")
 		if !proxied || o.calm {
 			p.tally.wrong("%s: no whole answer, although nothing was broken: %v", what, o.err)
@@ -138,7 +141,7 @@ func (p *person) judge(what string, o outcome, proxied bool, allowed ...int) (an
 		return false
 	}
 	p.tally.count(what, strconv.Itoa(o.status))
-	if o.status == http.StatusBadGateway && proxied && !o.calm {
+	if proxied && !o.calm && (o.status == http.StatusBadGateway || o.status == http.StatusServiceUnavailable) {
 		return false
 	}
 	for _, status := range allowed {
@@ -259,77 +262,52 @@ func (p *person) events() {
 	}
 }
 
-// brokenPage asks for a page that the application breaks off. It must not look whole.
-func (p *person) brokenPage() {
-	target, _ := p.order("/broken", 1+p.random.IntN(64<<10), &p.login)
-	o := p.send(context.Background(), http.MethodGet, target, nil, p.credential())
-	switch {
-	case o.err != nil:
-		p.tally.count("broken page", "cut off")
-	case p.judge("broken page", o, true, signedIn...):
-		p.tally.wrong("broken page: a page that the application broke off looks whole")
+// chat opens a WebSocket, and goes away after the first message.
+func (p *person) chat() {
+	target, want := p.order("/chat", 0, &p.login)
+	line := bytes.TrimSpace(want)
+	before := p.app.trouble.Load()
+	o := p.open(target, len(line))
+	o.calm = before%2 == 0 && p.app.trouble.Load() == before
+	if p.judge("chat", o, true, http.StatusSwitchingProtocols, http.StatusServiceUnavailable); o.status == http.StatusSwitchingProtocols && o.err == nil {
+		p.same("chat", o.body, line)
 	}
 }
 
-var errCut = errors.New("cut off")
-
-// cutUpload breaks off in the middle of an upload. The application finds wrong what looks whole all the same.
-func (p *person) cutUpload() {
-	target, body := p.order("/upload", 1+p.random.IntN(128<<10), &p.login)
-	left := io.MultiReader(bytes.NewReader(body[:p.random.IntN(len(body))]), failing{})
-	o := p.send(context.Background(), http.MethodPost, target, left, p.credential())
-	p.tally.count("cut upload", describe(o))
-	if o.err == nil && o.status == http.StatusOK {
-		p.tally.wrong("cut upload: an upload that was cut off is answered with 200")
-	}
-}
-
-type failing struct{}
-
-func (failing) Read([]byte) (int, error) { return 0, errCut }
-
-// cutDownload goes away in the middle of a page.
-func (p *person) cutDownload() {
-	target, want := p.order("/page", 256<<10, &p.login)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.gateway.url+target, nil)
+// open sends the handshake of a WebSocket, and reads a message of the length given if it was granted.
+func (p *person) open(target string, length int) (o outcome) {
+	c, err := net.Dial("tcp", strings.TrimPrefix(p.gateway.url, "http://"))
 	if err != nil {
-		p.tally.wrong("cut download: %v", err)
-		return
+		return outcome{err: err}
+	}
+	defer c.Close()
+	req, err := http.NewRequest(http.MethodGet, p.gateway.url+target, nil)
+	if err != nil {
+		return outcome{err: err}
 	}
 	req.Header = p.credential()
-	resp, err := p.client.Do(req)
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		req.Header.Set(name, value)
+	}
+	if err := req.Write(c); err != nil {
+		return outcome{err: err}
+	}
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, req)
 	if err != nil {
-		p.tally.count("cut download", "cut off")
-		return
+		return outcome{err: err}
 	}
-	defer resp.Body.Close()
-	p.tally.count("cut download", strconv.Itoa(resp.StatusCode))
-	if resp.StatusCode == http.StatusOK {
-		head := make([]byte, p.random.IntN(len(want)))
-		n, _ := io.ReadFull(resp.Body, head)
-		p.same("cut download", head[:n], want[:n])
+	o = outcome{status: resp.StatusCode, header: resp.Header}
+	if o.status != http.StatusSwitchingProtocols {
+		o.body, o.err = io.ReadAll(resp.Body)
+		return o
 	}
-}
-
-// cutWait goes away while the application has not answered.
-func (p *person) cutWait() {
-	target, _ := p.order("/never", 0, &p.login)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(p.random.IntN(20))*time.Millisecond)
-	defer cancel()
-	o := p.send(ctx, http.MethodGet, target, nil, p.credential())
-	p.tally.count("cut wait", describe(o))
-	if o.err == nil && o.status == http.StatusOK {
-		p.tally.wrong("cut wait: an answer that was never given: %.200q", o.body)
-	}
-}
-
-func describe(o outcome) string {
-	if o.err != nil {
-		return "cut off"
-	}
-	return strconv.Itoa(o.status)
+	frame := make([]byte, 2+length)
+	_, o.err = io.ReadFull(r, frame)
+	o.body = frame[2:]
+	return o
 }
 
 // signOut ends the session, tells the gateway, and signs in again. Nothing may pass between.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -116,7 +117,7 @@ func (s *scene) troubles(ctx context.Context) {
 		switch random.IntN(6) {
 		case 0, 1:
 			s.tally.troubled("application restarted")
-			s.app.restart(milliseconds(300))
+			s.app.restart(milliseconds(300), s.reached)
 		case 2:
 			s.tally.troubled("session service restarted")
 			s.service.place.kill()
@@ -137,6 +138,21 @@ func (s *scene) troubles(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// reached returns when the gateway has found out that there is an application again. It does not try all the time.
+func (s *scene) reached() {
+	for end := time.Now().Add(patience); time.Now().Before(end); pause(10 * time.Millisecond) {
+		resp, err := s.gateway.client.Get(s.gateway.url + "/public/page")
+		if err != nil {
+			continue
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	s.tally.wrong("the application is not found again")
 }
 
 // rest lets one person use every face, and returns what the gateway holds then.
