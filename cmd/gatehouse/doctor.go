@@ -71,12 +71,12 @@ func runDoctor(c *call) error {
 
 // examine runs an examination and prints what it found.
 func (c *call) examine(o doctor.Options, asJSON bool) error {
-	fmt.Fprintf(c.stderr, "Sending up to %d requests, one after the other, to %s://%s: GET, HEAD, OPTIONS, and without a session TRACE and unknown "+
-		"methods.\nNone has a body.", doctor.MostRequests, o.Target.Scheme, o.Target.Host)
+	fmt.Fprintf(c.stderr, "Sending up to %d requests, one after the other, to\n%s://%s: GET, HEAD, OPTIONS, and without a session TRACE and\n"+
+		"unknown methods. None has a body. Examine only what is yours.\n", doctor.MostRequests, o.Target.Scheme, o.Target.Host)
 	if o.Logout != nil {
-		fmt.Fprintf(c.stderr, " At the end the session is signed out at %s.", o.Logout.Host)
+		fmt.Fprintf(c.stderr, "At the end the session is signed out at %s.\n", o.Logout.Host)
 	}
-	fmt.Fprintf(c.stderr, " Examine only what is yours.\n\n")
+	fmt.Fprintln(c.stderr)
 	r, err := doctor.Run(c.ctx, o)
 	if err != nil {
 		return err

@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,11 +22,32 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits,
+			"exits":  exits,
+			"deploy": deploy,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// deploy serves a page that needs the session s3cr3t, at $PAGE: deploy sound, or deploy open, where it needs none.
+func deploy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: deploy sound|open")
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Server", "Caddy")
+		cookie, err := r.Cookie("ory_kratos_session")
+		if (err != nil || cookie.Value != "s3cr3t") && r.Header.Get("X-Session-Token") != "s3cr3t" && args[0] != "open" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintln(w, r.URL.Path)
+		_ = r.Header.Write(w) // the credential too, as bad applications do
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("PAGE", server.URL+"/private")
 }
 
 // exits runs a command that must end with the exit code given: exits CODE COMMAND ARGUMENTS. Its output is in the files out and err of the

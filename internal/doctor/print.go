@@ -91,9 +91,9 @@ func (r *Report) summary() string {
 			parts = append(parts, fmt.Sprintf("%d %s", count[s], s))
 		}
 	}
-	found := "nothing found"
+	found := "Nothing found"
 	if len(parts) > 0 {
-		found = "found: " + strings.Join(parts, ", ")
+		found = "Found: " + strings.Join(parts, ", ")
 	}
-	return fmt.Sprintf("%d requests, %s; %d not checked.", r.Requests, found, len(r.NotChecked))
+	return fmt.Sprintf("Requests: %d. %s. Not checked: %d.", r.Requests, found, len(r.NotChecked))
 }
