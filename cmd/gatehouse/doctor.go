@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ func runDoctor(c *call) error {
 	logout := c.flags.String("logout", "", "`URL` that ends the session when it is asked for with GET; needs --allow-logout")
 	allowLogout := c.flags.Bool("allow-logout", false, "end the session, and see whether it is let in afterwards")
 	wait := c.flags.Duration("logout-wait", 30*time.Second, "`DURATION` for which a sign-out is waited for, up to 10m")
+	connect := c.flags.String("connect", "", "`HOST:PORT` to connect to in place of the URL's host, such as a deployment that has no name yet")
 	front := c.flags.String("front", "", "`NAME` of the front proxy, for advice: nginx, caddy, traefik, haproxy or envoy; guessed if it says what it is")
 	rate := c.flags.Int("rate", 20, "`REQUESTS` a second at most, 1 to 100")
 	asJSON := c.flags.Bool("json", false, "print as JSON")
@@ -45,11 +47,13 @@ func runDoctor(c *call) error {
 	}
 	o := doctor.Options{
 		CookieName: *cookieName, Identity: *identity, RenewalDue: *renewal, Front: doctor.Front(*front), LogoutWait: *wait,
-		Headers: strings.Split(*headers, ","),
+		Headers: strings.Split(*headers, ","), Connect: *connect,
 	}
 	switch {
 	case *front != "" && !slices.Contains(doctor.Fronts(), o.Front):
 		return usageError{fmt.Errorf("--front: want one of %q", doctor.Fronts())}
+	case *connect != "" && notAddress(*connect):
+		return usageError{errors.New("--connect: want HOST:PORT")}
 	case *rate < 1 || *rate > mostRate:
 		return usageError{fmt.Errorf("--rate must be 1 to %d", mostRate)}
 	case *wait <= 0 || *wait > 10*time.Minute:
@@ -183,6 +187,11 @@ func (c *call) secret(flag, source string) (string, error) {
 		return "", usageError{fmt.Errorf("%s: want one credential on one line, of 1 to 8192 visible characters", flag)}
 	}
 	return value, nil
+}
+
+func notAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	return err != nil || port == ""
 }
 
 // notToken reports whether a name cannot be one of a header (RFC 9110 section 5.6.2).

@@ -200,7 +200,10 @@ func (e *examination) methods() {
 	var opened []Evidence
 	for _, method := range []string{"HEAD", "OPTIONS", "get", "TRACE", "GATEHOUSE"} {
 		r := request{method: method, target: e.target()}
-		if a := e.ask(r); a.ok() {
+		switch a := e.ask(r); {
+		case a.ok() && method == "OPTIONS" && len(a.body) == 0:
+			e.found("options_answered", Note, Evidence{r.sent(), a.String()})
+		case a.ok():
 			opened = append(opened, Evidence{r.sent(), a.String()})
 		}
 	}

@@ -133,6 +133,11 @@ var catalogue = map[string]kind{
 			HAProxy: "No `method OPTIONS` in the conditions of asking: use `cors` of the route for preflight.",
 		},
 	},
+	"options_answered": {
+		title:   "OPTIONS is answered without a session",
+		why:     "The answer is empty, so it tells little. If the application gives it, it was reached by somebody unknown.",
+		general: "Let Gatehouse answer preflight (`cors` of a route), and ask it about every other OPTIONS.",
+	},
 	"upgrade_passes": {
 		title:   "A connection is upgraded without a session",
 		why:     "What is sent after the upgrade is judged by nobody (RFC 9931).",

@@ -26,6 +26,7 @@ type Options struct {
 	Identity   string     // what one of the identity headers holds for this session; empty if it is not known
 	RenewalDue bool       // the session service renews the cookie at the first request of this session
 
+	Connect    string        // host:port to connect to in place of the host of Target; empty means that host
 	Front      Front         // empty means that it is guessed
 	Pause      time.Duration // between two requests
 	LogoutWait time.Duration // for how long a sign-out may take to be in force until that is given up
@@ -117,7 +118,7 @@ type examination struct {
 // Run examines a deployment. The error says that the examination could not be done; what was found is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	e := &examination{
-		Options: o, ctx: ctx, wire: newWire(), nonce: strings.ToLower(rand.Text()[:10]),
+		Options: o, ctx: ctx, wire: newWire(o), nonce: strings.ToLower(rand.Text()[:10]),
 		report: &Report{Target: display(o.Target), Front: o.Front, Findings: []Finding{}, Passed: []string{}, NotChecked: []Unchecked{}},
 	}
 	e.examine()

@@ -80,6 +80,7 @@ func TestWeaknesses(t *testing.T) {
 	f("catch-all") // the application has one page for all names, which is no weakness
 	f("method", "method_passes")
 	f("options", "method_passes")
+	f("empty options", "options_answered")
 	f("version", "method_passes")
 	f("upgrade", "upgrade_passes")
 	f("redirect", "redirect_bent")
@@ -195,6 +196,15 @@ func TestCannot(t *testing.T) {
 	cancel()
 	if r, err := doctor.Run(ctx, options(t, startFake(t, "").url)); r != nil || err == nil {
 		t.Errorf("it was ended: got %v, %v", r, err)
+	}
+}
+
+// TestConnect examines a deployment whose name leads elsewhere, or nowhere.
+func TestConnect(t *testing.T) {
+	o := options(t, "http://app.gatehouse-doctor.invalid")
+	o.Connect = strings.TrimPrefix(startFake(t, "").url, "http://")
+	if r, err := doctor.Run(t.Context(), o); err != nil || !r.Sound() || len(r.NotChecked) != 1 {
+		t.Errorf("got %+v, %v", r, err)
 	}
 }
 

@@ -76,6 +76,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	if f.weak == "empty options" && r.Method == "OPTIONS" {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	path, ok := f.route(path, r)
 	if !ok {
 		w.WriteHeader(http.StatusBadRequest)

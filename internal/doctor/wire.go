@@ -62,9 +62,12 @@ func (a answer) String() string {
 }
 
 // wire sends requests that no HTTP client would let through.
-type wire struct{ dialer net.Dialer }
+type wire struct {
+	dialer        net.Dialer
+	host, connect string // for the host, connect is connected to, unless it is empty
+}
 
-func newWire() *wire { return &wire{dialer: net.Dialer{Timeout: requestTimeout}} }
+func newWire(o Options) *wire { return &wire{net.Dialer{Timeout: requestTimeout}, o.Target.Host, o.Connect} }
 
 func (w *wire) do(ctx context.Context, host *url.URL, r request, fields []field) answer {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -87,8 +90,11 @@ func (w *wire) dial(ctx context.Context, host *url.URL) (net.Conn, error) {
 		port = map[string]string{"http": "80", "https": "443"}[host.Scheme]
 	}
 	address := net.JoinHostPort(host.Hostname(), port)
+	if w.connect != "" && host.Host == w.host {
+		address = w.connect
+	}
 	if host.Scheme == "https" {
-		d := tls.Dialer{NetDialer: &w.dialer, Config: &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}}
+		d := tls.Dialer{NetDialer: &w.dialer, Config: &tls.Config{ServerName: host.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}}
 		return d.DialContext(ctx, "tcp", address)
 	}
 	return w.dialer.DialContext(ctx, "tcp", address)
