@@ -160,7 +160,7 @@ func (e *examination) paths() {
 func (e *examination) disguises() []string {
 	path := e.Target.EscapedPath()
 	if len(path) < 2 {
-		return []string{"//", "/./", "/;x=y", "/%2e/", e.Target.Scheme + "://" + e.Target.Host + "/", "http://gatehouse-doctor.invalid/"}
+		return []string{"//", "/./", "/;x=y", "/%2e/", e.Target.Scheme + "://" + e.Target.Host + "/", stranger + "/"}
 	}
 	public := e.publicTarget()
 	return []string{
@@ -168,7 +168,7 @@ func (e *examination) disguises() []string {
 		path + "/", path + "/.", path + "//", path + ";x=y", path + "%20", path + "%2f", path + "%00", path + `\`, path + "%5c",
 		fmt.Sprintf("/%%%02x%s", path[1], path[2:]), fmt.Sprintf("/%%25%02x%s", path[1], path[2:]), strings.ToUpper(path),
 		path + "#" + public, path + "%23" + public, path + "?x=" + public, path + "?/.." + public, `\` + path[1:],
-		e.Target.Scheme + "://" + e.Target.Host + path, "http://gatehouse-doctor.invalid" + path,
+		e.Target.Scheme + "://" + e.Target.Host + path, stranger + path,
 	}
 }
 
@@ -191,7 +191,7 @@ func (e *examination) detours() []string {
 		public+strings.Repeat("/..", depth)+"%2f"+rest, public+"/"+strings.Repeat("..%2f", depth)+rest,
 		public+"/"+strings.Repeat("%2e%2e%2f", depth)+rest, public+"/"+strings.Repeat("..%252f", depth)+rest,
 		public+".."+back[3:], public+"#"+back, public+"%23"+back, public+"/%3f"+back,
-		e.Target.Scheme+"://"+e.Target.Host+public+back, "http://gatehouse-doctor.invalid"+public+"/",
+		e.Target.Scheme+"://"+e.Target.Host+public+back, stranger+public+"/",
 	)
 }
 
@@ -234,17 +234,17 @@ func (e *examination) redirects() {
 	if e.plain.header.Get("Location") == "" {
 		return
 	}
-	const stranger = "gatehouse-doctor.invalid"
+	elsewhere := "gatehouse-doctor-" + e.nonce + ".invalid"
 	var bent []Evidence
 	for _, fields := range [][]field{
-		{{"X-Forwarded-Host", stranger}},
-		{{"X-Original-URL", "https://" + stranger + "/"}},
-		{{"X-Forwarded-Uri", "//" + stranger + "/"}},
-		{{"X-Auth-Request-Redirect", "https://" + stranger + "/"}},
-		{{"Forwarded", "host=" + stranger}},
+		{{"X-Forwarded-Host", elsewhere}},
+		{{"X-Original-URL", "https://" + elsewhere + "/"}},
+		{{"X-Forwarded-Uri", "//" + elsewhere + "/"}},
+		{{"X-Auth-Request-Redirect", "https://" + elsewhere + "/"}},
+		{{"Forwarded", "host=" + elsewhere}},
 	} {
 		r := e.get(e.target(), fields...)
-		if a := e.ask(r); strings.Contains(a.header.Get("Location"), stranger) {
+		if a := e.ask(r); strings.Contains(a.header.Get("Location"), elsewhere) {
 			bent = append(bent, Evidence{r.sent(), a.String() + ", with that host in it"})
 		}
 	}

@@ -210,6 +210,9 @@ var catalogue = map[string]kind{
 		title:   "Clients can have identity headers removed",
 		why:     "The application takes a signed-in person for nobody, or falls back to what it should not (CVE-2024-45410, CVE-2026-29054).",
 		general: "Update the front proxy: it must drop what Connection and Trailer name before it sets headers. Gatehouse does so on its proxy face.",
+		fronts: map[Front]string{
+			Caddy: "Caddy drops what Connection names after it has set it. Before `reverse_proxy`: `@names header_regexp Connection (?i)x-` and `request_header @names -Connection`, or for the prefix that your headers have.",
+		},
 	},
 	"rewrite_passes": {
 		title:   "Headers that change path or method reach the application",

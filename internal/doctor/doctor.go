@@ -111,6 +111,7 @@ type examination struct {
 	page      answer    // the target with a session
 	controls  []control // pages that are for everybody
 	dynamic   bool      // two pages that should be alike were not: pages cannot be compared
+	openEcho  bool      // the echo page needs no session
 	throttled bool      // 429 was seen
 	silent    int       // requests without an answer in a row
 }

@@ -164,6 +164,8 @@ func TestLess(t *testing.T) {
 	f("an unknown identity that is missing", "no identity", func(o *doctor.Options) { o.Identity = "" }, []string{"identity_missing"})
 	f("somebody else", "", func(o *doctor.Options) { o.Identity = "mallory" }, []string{"identity_missing"})
 	f("a sign-out that fails", "", func(o *doctor.Options) { o.Logout.Path = "/nowhere" }, nil, bites)
+	f("a sign-out in two steps", "", func(o *doctor.Options) { o.Logout.Path = "/sign-out/browser" }, nil)
+	f("a sign-out in two steps that bites late", "logout late", func(o *doctor.Options) { o.Logout.Path = "/sign-out/browser" }, []string{"logout_late"})
 	f("a renewal that is due", "", func(o *doctor.Options) { o.RenewalDue = true }, []string{"renewal_lost"})
 	f("a renewal that comes", "renews", func(o *doctor.Options) { o.RenewalDue = true }, nil)
 }

@@ -61,7 +61,9 @@ func (e *examination) echo() {
 		return
 	}
 	value := "gatehouse-doctor-" + e.nonce
-	r := e.echoed(field{"X-Probe", value})
+	probe := field{"X-Probe", value}
+	e.openEcho = e.ask(e.get(e.Echo.RequestURI(), probe)).ok()
+	r := e.echoed(probe)
 	a := e.ask(r)
 	if !a.ok() || !seen(a.body, []string{value}) {
 		e.unchecked(what, "the echo page answers "+a.String()+", and does not show a header of the request")
@@ -70,27 +72,37 @@ func (e *examination) echo() {
 	e.identity(a)
 	e.spoofed(a)
 	e.rewriteHeaders()
+	e.forwarded()
+}
+
+// forwarded looks for the credential on the echo page.
+func (e *examination) forwarded() {
 	if !e.page.ok() {
 		return
 	}
+	r := e.signedIn(e.get(e.Echo.RequestURI()))
 	secret := e.Credential.Cookie + e.Credential.Token // there is one of them
-	if seen(a.body, []string{secret}) {
+	if a := e.ask(r); seen(a.body, []string{secret}) {
 		e.found("credential_forwarded", Note, Evidence{r.sent(), a.String() + ", with the credential in it"})
 	} else {
 		e.passed("the credential does not reach the application")
 	}
 }
 
-// echoed asks for the echo page, with the session if there is a valid one.
+// echoed asks for the echo page, with the session if it needs one.
 func (e *examination) echoed(fields ...field) request {
 	r := e.get(e.Echo.RequestURI(), fields...)
-	r.session = e.page.ok()
+	r.session = e.identified()
 	return r
 }
 
+// identified reports whether the echo page has to show an identity. One that needs no session need not.
+func (e *examination) identified() bool { return e.page.ok() && !e.openEcho }
+
 // identity judges who the application thinks that it is.
 func (e *examination) identity(a answer) {
-	if !e.page.ok() {
+	if !e.identified() {
+		e.unchecked("whether the application is told whose session it is", "give --echo PATH of a page that needs a session, and a session")
 		return
 	}
 	ev := Evidence{e.echoed().sent(), a.String()}
@@ -137,7 +149,7 @@ func (e *examination) spoofed(usual answer) {
 	}
 	listed := "close, " + strings.Join(e.Headers, ", ")
 	for _, name := range []string{"Connection", "Trailer"} {
-		if !e.page.ok() {
+		if !e.identified() {
 			break
 		}
 		r := e.echoed(field{name, listed})
@@ -151,7 +163,7 @@ func (e *examination) spoofed(usual answer) {
 	}
 	e.result("identity_spoofed", Critical, forged, "clients cannot write identity headers")
 	e.result("alias_passes", High, aliased, "clients cannot write identity headers with _ or . in their names")
-	if e.page.ok() {
+	if e.identified() {
 		e.result("identity_dropped", High, dropped, "clients cannot remove identity headers")
 	}
 }

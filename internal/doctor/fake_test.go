@@ -61,6 +61,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.signedOut.Store(session || f.signedOut.Load())
 		return
 	}
+	if path == "/sign-out/browser" && session { // as Kratos answers
+		fmt.Fprintf(w, `{"logout_url":"%s/sign-out?token=%s"}`, f.url, secret)
+		return
+	}
 	if f.surface(w, path) {
 		return
 	}

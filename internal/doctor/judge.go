@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// stranger is a host that does not exist. A front proxy may answer for hosts that it does not know.
+const stranger = "http://gatehouse-doctor.invalid"
+
 // A control is an answer that everybody may have, with what it answers to removed from it.
 type control struct {
 	status int
@@ -61,7 +64,8 @@ func (e *examination) cacheable(ev []Evidence) {
 
 // compareWith gets the pages that answers are compared with: those that everybody gets, and the one that needs a session.
 func (e *examination) compareWith() {
-	e.controls = append(e.controls, e.control(e.get("/gatehouse-doctor-"+e.nonce)))
+	unknown := "/gatehouse-doctor-" + e.nonce
+	e.controls = append(e.controls, e.control(e.get(unknown)), e.control(e.get(stranger+unknown)))
 	if e.Public == nil {
 		e.unchecked("ways from a public path to the page", "give --public URL, of a page that needs no session")
 	} else {

@@ -28,7 +28,10 @@ func ours(body []byte) bool {
 // endpoints asks where front proxies ask. What answers is recognised by an answer that an unknown path does not get.
 func (e *examination) endpoints() {
 	const base = "/.gatehouse/auth"
-	unknown := e.control(e.get(base + "-" + e.nonce))
+	unknown := []control{e.control(e.get(base + "-" + e.nonce))}
+	if e.page.ok() {
+		unknown = append(unknown, e.control(e.signedIn(e.get(base+"-"+e.nonce))))
+	}
 	public, host := e.publicTarget(), e.Target.Host
 	question := []field{
 		{"X-Forwarded-Method", "GET"}, {"X-Forwarded-Proto", e.Target.Scheme}, {"X-Forwarded-Host", host}, {"X-Forwarded-Uri", public},
@@ -36,14 +39,22 @@ func (e *examination) endpoints() {
 	}
 	var open []Evidence
 	for _, name := range []string{"", "/traefik", "/caddy", "/haproxy", "/nginx", "/envoy/"} {
-		for _, fields := range [][]field{nil, question} {
-			r := e.get(base+name, fields...)
+		tries := []request{e.get(base + name), e.get(base+name, question...)}
+		if e.page.ok() {
+			tries = append(tries, e.signedIn(tries[0]), e.signedIn(tries[1]))
+		}
+		for _, r := range tries {
 			a := e.ask(r)
-			if (a.ok() || a.status == 400 || a.header.Get("X-Gatehouse-Reason") != "" && a.status != 403) && asControl(a, r.target) != unknown {
+			if answers(a) && !slices.Contains(unknown, asControl(a, r.target)) {
 				open = append(open, Evidence{r.sent(), a.String()})
 				break
 			}
 		}
 	}
 	e.result("endpoint_exposed", Medium, open, "the endpoints for front proxies do not answer the public")
+}
+
+// answers reports whether an answer is to a question about a request: yes, or what the question lacks. A peer that may not ask gets 403.
+func answers(a answer) bool {
+	return a.ok() || a.status == 400 || a.header.Get("X-Gatehouse-Reason") != "" && a.status != 403
 }

@@ -67,7 +67,9 @@ type wire struct {
 	host, connect string // for the host, connect is connected to, unless it is empty
 }
 
-func newWire(o Options) *wire { return &wire{net.Dialer{Timeout: requestTimeout}, o.Target.Host, o.Connect} }
+func newWire(o Options) *wire {
+	return &wire{net.Dialer{Timeout: requestTimeout}, o.Target.Host, o.Connect}
+}
 
 func (w *wire) do(ctx context.Context, host *url.URL, r request, fields []field) answer {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
