@@ -35,7 +35,7 @@ func runDoctor(c *call) error {
 	allowLogout := c.flags.Bool("allow-logout", false, "end the session, and see whether it is let in afterwards")
 	wait := c.flags.Duration("logout-wait", 30*time.Second, "`DURATION` for which a sign-out is waited for, up to 10m")
 	connect := c.flags.String("connect", "", "`HOST:PORT` to connect to in place of the URL's host, such as a deployment that has no name yet")
-	front := c.flags.String("front", "", "`NAME` of the front proxy, for advice: nginx, caddy, traefik, haproxy or envoy; guessed if it says what it is")
+	front := c.flags.String("front", "", "`NAME` of the front proxy, for advice: nginx, caddy, traefik, haproxy or envoy; else guessed")
 	rate := c.flags.Int("rate", 20, "`REQUESTS` a second at most, 1 to 100")
 	asJSON := c.flags.Bool("json", false, "print as JSON")
 	args, err := c.parseAround(1)

@@ -80,18 +80,30 @@ func (e *examination) claims() {
 	}
 	try(field{"X-Original-URL", public})
 	all := []field{
-		{"X-Forwarded-Method", "GET"}, {"X-Forwarded-Proto", e.Target.Scheme}, {"X-Forwarded-Host", host}, {"X-Forwarded-Uri", public},
-		{"X-Original-Method", "GET"}, {"X-Original-URL", absolute},
+		{"X-Forwarded-Method", "GET"},
+		{"X-Forwarded-Proto", e.Target.Scheme},
+		{"X-Forwarded-Host", host},
+		{"X-Forwarded-Uri", public},
+		{"X-Original-Method", "GET"},
+		{"X-Original-URL", absolute},
 	}
 	try(all...)
 	for _, name := range []string{"X-Forwarded-Method", "X-Original-Method", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
 		try(field{name, "OPTIONS"})
 	}
 	for _, f := range []field{
-		{"X-Forwarded-Host", "gatehouse-doctor.invalid"}, {"X-Original-Host", "gatehouse-doctor.invalid"},
-		{"X-Forwarded-Proto", "http"}, {"X-Forwarded-Proto", "wss"}, {"X-Forwarded-Port", "80"}, {"X-Forwarded-For", "127.0.0.1"},
-		{"X-Forwarded-For", "a"}, {"X-Real-IP", "127.0.0.1"}, {"Forwarded", "for=127.0.0.1;host=" + host + ";proto=http"},
-		{"X-Middleware-Subrequest", "middleware"}, {"User-Agent", "GoogleHC/1.0"}, {"User-Agent", "kube-probe/1.30"},
+		{"X-Forwarded-Host", "gatehouse-doctor.invalid"},
+		{"X-Original-Host", "gatehouse-doctor.invalid"},
+		{"X-Forwarded-Proto", "http"},
+		{"X-Forwarded-Proto", "wss"},
+		{"X-Forwarded-Port", "80"},
+		{"X-Forwarded-For", "127.0.0.1"},
+		{"X-Forwarded-For", "a"},
+		{"X-Real-IP", "127.0.0.1"},
+		{"Forwarded", "for=127.0.0.1;host=" + host + ";proto=http"},
+		{"X-Middleware-Subrequest", "middleware"},
+		{"User-Agent", "GoogleHC/1.0"},
+		{"User-Agent", "kube-probe/1.30"},
 	} {
 		try(f)
 	}

@@ -138,7 +138,8 @@ func (e *examination) examine() {
 	if e.plain.status == 0 && e.err == nil {
 		e.err = fmt.Errorf("no answer: %s", e.plain.failure)
 	}
-	if to, err := e.Target.Parse(e.plain.header.Get("Location")); err == nil && to.Path == e.Target.Path && to.Scheme != e.Target.Scheme && e.err == nil {
+	to, err := e.Target.Parse(e.plain.header.Get("Location"))
+	if e.err == nil && err == nil && to.Path == e.Target.Path && to.Scheme != e.Target.Scheme {
 		e.err = fmt.Errorf("it redirects to %s://…: examine that URL", to.Scheme)
 	}
 	if e.err != nil {

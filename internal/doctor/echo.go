@@ -116,7 +116,8 @@ func (e *examination) identity(a answer) {
 		ev.Came += ", without any of " + strings.Join(e.Headers, ", ")
 		e.found("identity_missing", High, ev)
 	default:
-		e.unchecked("whether the identity that reaches the application is the right one", "give --identity VALUE, which one of the headers has to hold")
+		e.unchecked("whether the identity that reaches the application is the right one",
+			"give --identity VALUE, which one of the headers has to hold")
 	}
 }
 

@@ -34,8 +34,12 @@ func (e *examination) endpoints() {
 	}
 	public, host := e.publicTarget(), e.Target.Host
 	question := []field{
-		{"X-Forwarded-Method", "GET"}, {"X-Forwarded-Proto", e.Target.Scheme}, {"X-Forwarded-Host", host}, {"X-Forwarded-Uri", public},
-		{"X-Original-Method", "GET"}, {"X-Original-URL", e.Target.Scheme + "://" + host + public},
+		{"X-Forwarded-Method", "GET"},
+		{"X-Forwarded-Proto", e.Target.Scheme},
+		{"X-Forwarded-Host", host},
+		{"X-Forwarded-Uri", public},
+		{"X-Original-Method", "GET"},
+		{"X-Original-URL", e.Target.Scheme + "://" + host + public},
 	}
 	var open []Evidence
 	for _, name := range []string{"", "/traefik", "/caddy", "/haproxy", "/nginx", "/envoy/"} {

@@ -96,7 +96,8 @@ func (w *wire) dial(ctx context.Context, host *url.URL) (net.Conn, error) {
 		address = w.connect
 	}
 	if host.Scheme == "https" {
-		d := tls.Dialer{NetDialer: &w.dialer, Config: &tls.Config{ServerName: host.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}}
+		config := &tls.Config{ServerName: host.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+		d := tls.Dialer{NetDialer: &w.dialer, Config: config}
 		return d.DialContext(ctx, "tcp", address)
 	}
 	return w.dialer.DialContext(ctx, "tcp", address)

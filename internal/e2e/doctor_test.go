@@ -186,8 +186,10 @@ func TestDoctorNginx(t *testing.T) {
 	f("open", private, []string{asks, ""}, "open")
 	f("a path that is not asked about", private, []string{"location / {", "location /assets/ { proxy_pass http://APP; } location / {"},
 		"path_passes")
-	f("a path that clients name", private, []string{"$scheme://$host$request_uri", "$scheme://$host$target", asks,
-		"set $target $request_uri; if ($http_x_forwarded_uri) { set $target $http_x_forwarded_uri; } " + asks}, "claim_believed")
+	f("a path that clients name", private, []string{
+		"$scheme://$host$request_uri", "$scheme://$host$target", asks,
+		"set $target $request_uri; if ($http_x_forwarded_uri) { set $target $http_x_forwarded_uri; } " + asks,
+	}, "claim_believed")
 	f("underscores", private, []string{"underscores_in_headers off", "underscores_in_headers on"}, "alias_passes")
 	f("identity that is not set", private, []string{"proxy_set_header X-User-Email $email;", ""}, "identity_missing", "identity_spoofed")
 	f("headers that change the path", private, []string{`proxy_set_header X-Rewrite-URL "";`, ""}, "rewrite_passes")
