@@ -96,6 +96,26 @@ func TestWeaknesses(t *testing.T) {
 	f("logout ignored", "logout_ignored")
 }
 
+// TestPrint holds the width of what is printed for people. What was sent is not broken up.
+func TestPrint(t *testing.T) {
+	r, err := doctor.Run(t.Context(), options(t, startFake(t, "spoofed").url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := r.Print(&text); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(text.String()) {
+		if len(line) > 81 {
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
+	}
+	if want := "Found: 1 critical. Not checked: 1.\n"; !strings.HasSuffix(text.String(), want) {
+		t.Errorf("the last line is not %q", want)
+	}
+}
+
 // secretless fails if the credential is anywhere in a report.
 func secretless(t *testing.T, r *doctor.Report) {
 	t.Helper()
