@@ -58,7 +58,9 @@ func (e *examination) endpoints() {
 	e.result("endpoint_exposed", Medium, open, "the endpoints for front proxies do not answer the public")
 }
 
-// answers reports whether an answer is to a question about a request: yes, or what the question lacks. A peer that may not ask gets 403.
+// answers reports whether an answer is one to a question about a request: yes, which is empty and not to be kept, or what the question
+// lacks. A peer that may not ask gets 403.
 func answers(a answer) bool {
-	return a.ok() || a.status == 400 || a.header.Get("X-Gatehouse-Reason") != "" && a.status != 403
+	yes := a.status == 200 && len(a.body) == 0 && a.header.Get("Cache-Control") == "no-store"
+	return yes || a.status == 400
 }
