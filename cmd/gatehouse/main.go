@@ -44,6 +44,7 @@ var commands = []command{
 	{"config validate", "[--quiet] [FILE]", "check a configuration, and say everything that is wrong with it", validateConfig},
 	{"config print", "[FILE]", "print the configuration that is in force, secrets hidden", printConfig},
 	{"decide", "--url URL [--method METHOD] [--session FILE]", "say what would be decided about a request, and why", decide},
+	{"doctor", "URL [FLAGS]", "attack a deployment of your own from outside, and say what to mend", runDoctor},
 	{"healthcheck", "[--config FILE]", "ask a running gateway whether it is ready; for container health checks", healthcheck},
 	{"version", "[--json]", "print the version", printVersion},
 }
@@ -164,6 +165,9 @@ func report(stderr io.Writer, err error) int {
 	}
 	if errors.Is(err, errRefused) {
 		return exitRefused
+	}
+	if errors.Is(err, errFindings) {
+		return exitFailed
 	}
 	code := exitFailed
 	if errors.As(err, new(usageError)) {

@@ -1,7 +1,13 @@
 package main
 
 import (
+	"encoding/pem"
 	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,11 +25,42 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits,
+			"exits":  exits,
+			"deploy": deploy,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// deploy serves a page that needs the session s3cr3t, at $PAGE: deploy sound, or deploy open, where it needs none.
+// With tls it is served by TLS, with a certificate of which the authority is in ca.pem.
+func deploy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: deploy sound|open [tls]")
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Server", "Caddy")
+		cookie, err := r.Cookie("ory_kratos_session")
+		if (err != nil || cookie.Value != "s3cr3t") && r.Header.Get("X-Session-Token") != "s3cr3t" && args[0] != "open" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintln(w, r.URL.Path)
+		_ = r.Header.Write(w) // the credential too, as bad applications do
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if len(args) > 1 {
+		server.StartTLS()
+		authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+		ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), authority, 0o600))
+	} else {
+		server.Start()
+	}
+	ts.Defer(server.Close)
+	ts.Setenv("PAGE", server.URL+"/private")
+	ts.Setenv("ADDRESS", server.Listener.Addr().String())
 }
 
 // exits runs a command that must end with the exit code given: exits CODE COMMAND ARGUMENTS. Its output is in the files out and err of the

@@ -27,6 +27,11 @@ upstream: { embedded: { listen: "", admin_listen: 127.0.0.1:0 } }
 
 func start(t *testing.T) *gatehouse {
 	t.Helper()
+	return startWith(t, configuration)
+}
+
+func startWith(t *testing.T, configuration string) *gatehouse {
+	t.Helper()
 	a := run(t, configuration)
 	return &gatehouse{
 		url:     "http://" + a.Address(app.Requests).String(),

@@ -1,0 +1,175 @@
+package doctor
+
+import (
+	"bytes"
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// stranger is a host that does not exist. A front proxy may answer for hosts that it does not know.
+const stranger = "http://gatehouse-doctor.invalid"
+
+// A control is an answer that everybody may have, with what it answers to removed from it.
+type control struct {
+	status int
+	body   string
+}
+
+// leak says whether an answer shows what needs a session.
+type leak int
+
+const (
+	closed leak = iota // it does not
+	likely             // it passed, and is not what everybody gets
+	sure               // it is the page that needs a session
+)
+
+// refusal judges the answer to a request without a session. It reports whether there is anything left to attack.
+func (e *examination) refusal() bool {
+	ev := []Evidence{{e.get(e.target()).sent(), e.plain.String()}}
+	switch s := e.plain.status; {
+	case e.plain.ok():
+		e.found("open", Critical, ev...)
+		return false
+	case s == 401, s == 403, s >= 301 && s <= 308 && s != 304:
+		e.passed("without a session the page is refused")
+	case s >= 500:
+		e.found("failing", High, ev...)
+	default:
+		e.found("unclear", Medium, ev...)
+	}
+	e.cacheable(ev)
+	if reason := e.plain.header.Get("X-Gatehouse-Reason"); reason != "" {
+		e.found("reasons_shown", Note, ev...)
+	}
+	return true
+}
+
+// cacheable judges what a refusal says to caches.
+func (e *examination) cacheable(ev []Evidence) {
+	control := strings.ToLower(strings.Join(e.plain.header.Values("Cache-Control"), ","))
+	has := func(word string) bool { return strings.Contains(control, word) }
+	zero := has("max-age=0") || e.plain.header.Get("Expires") == "0"
+	switch {
+	case has("no-store"), has("private"), has("no-cache"):
+		e.passed("no cache keeps a refusal")
+	case has("public"), has("max-age="), has("s-maxage="), e.plain.header.Get("Expires") != "" && !zero:
+		e.found("cacheable", Medium, ev...)
+	default:
+		e.found("not_no_store", Note, ev...)
+	}
+}
+
+// compareWith gets the pages that answers are compared with: those that everybody gets, and the one that needs a session.
+func (e *examination) compareWith() {
+	unknown := "/gatehouse-doctor-" + e.nonce
+	e.controls = append(e.controls, e.control(e.get(unknown)), e.control(e.get(stranger+unknown)))
+	if e.Public == nil {
+		e.unchecked("ways from a public path to the page", "give --public URL, of a page that needs no session")
+	} else {
+		e.comparePublic()
+	}
+	if !e.Credential.given() {
+		e.unchecked("whether a session is let in, and who it is taken for", "give --cookie or --token, of a valid session")
+		return
+	}
+	r := e.signedIn(e.get(e.target()))
+	e.page = e.ask(r)
+	if !e.page.ok() {
+		e.found("session_refused", Medium, Evidence{r.sent(), e.page.String()})
+		e.page = answer{}
+		return
+	}
+	e.passed("with the session the page is served")
+	e.renewed(r)
+}
+
+func (e *examination) comparePublic() {
+	page := e.ask(e.get(e.publicTarget()))
+	if !page.ok() {
+		e.unchecked("ways from a public path to the page", "the public page answers "+page.String()+" without a session")
+	}
+	e.controls = append(e.controls, asControl(page, e.publicTarget()))
+	below := func(name string) control {
+		return e.control(e.get(dir(e.Public) + "gatehouse-doctor-" + name + e.nonce))
+	}
+	one, two := below("a"), below("b")
+	e.controls = append(e.controls, one, two)
+	e.dynamic = one != two
+}
+
+// control asks for a page that everybody may have.
+func (e *examination) control(r request) control { return asControl(e.ask(r), r.target) }
+
+// asControl returns what is compared of an answer: it does not depend on what was asked for, even if the page shows that.
+func asControl(a answer, target string) control {
+	body := a.body
+	plain, _ := url.PathUnescape(target)
+	names := []string{target, plain, strings.TrimPrefix(target, "/"), target[strings.LastIndexByte(target, '/')+1:]}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	for _, name := range names {
+		if len(name) > 3 { // shorter ones are in everything
+			body = bytes.ReplaceAll(body, []byte(name), nil)
+		}
+	}
+	return control{a.status, string(body)}
+}
+
+// judge compares the answer to a request without a session with the pages that everybody gets.
+func (e *examination) judge(a answer, target string) leak {
+	if !a.ok() {
+		return closed
+	}
+	got, page := asControl(a, target), asControl(e.page, e.target())
+	everybody := func(c control) bool { return slices.Contains(e.controls, c) }
+	switch {
+	case e.page.ok() && len(e.page.body) > 0 && !everybody(page) && (got == page || bytes.Equal(a.body, e.page.body)):
+		return sure
+	case everybody(got):
+		return closed
+	default:
+		return likely
+	}
+}
+
+// found adds a finding.
+func (e *examination) found(id string, s Severity, ev ...Evidence) {
+	c := catalogue[id]
+	e.report.Findings = append(e.report.Findings, Finding{
+		ID: id, Severity: s, Title: c.title, Evidence: ev, Why: c.why, Mend: c.mend(e.report.Front),
+	})
+}
+
+// result adds a finding if there is evidence of it, and says that all is well if not.
+func (e *examination) result(id string, s Severity, ev []Evidence, well string) {
+	if len(ev) > 0 {
+		e.found(id, s, ev...)
+	} else {
+		e.passed(well)
+	}
+}
+
+func (e *examination) passed(what string) {
+	if e.err == nil {
+		e.report.Passed = append(e.report.Passed, what)
+	}
+}
+
+func (e *examination) unchecked(what, why string) {
+	e.report.NotChecked = append(e.report.NotChecked, Unchecked{what, why})
+}
+
+// finish puts the worst first.
+func (r *Report) finish() {
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
+		return slices.Index(severities, a.Severity) - slices.Index(severities, b.Severity)
+	})
+}
+
+// dir returns the path of the directory of a page, with a slash at its end.
+func dir(u *url.URL) string {
+	path := u.EscapedPath()
+	return path[:strings.LastIndexByte(path, '/')+1]
+}

@@ -1,0 +1,66 @@
+package doctor
+
+import (
+	"bytes"
+	"slices"
+)
+
+// surfaces looks for what belongs to Gatehouse itself and is not for the public.
+func (e *examination) surfaces() {
+	e.endpoints()
+	var open []Evidence
+	for _, path := range []string{"/metrics", "/-/metrics", "/config", "/debug/pprof/", "/readyz?verbose"} {
+		r := e.get(path)
+		if a := e.ask(r); a.ok() && ours(a.body) {
+			open = append(open, Evidence{r.sent(), a.String()})
+		}
+	}
+	e.result("admin_exposed", High, open, "the admin listener is out of reach")
+}
+
+// ours reports whether a page looks like one of the admin listener.
+func ours(body []byte) bool {
+	return slices.ContainsFunc([]string{"gatehouse_", "go_goroutines", "/debug/pprof/", "session_cache"}, func(mark string) bool {
+		return bytes.Contains(body, []byte(mark))
+	})
+}
+
+// endpoints asks where front proxies ask. What answers is recognised by an answer that an unknown path does not get.
+func (e *examination) endpoints() {
+	const base = "/.gatehouse/auth"
+	unknown := []control{e.control(e.get(base + "-" + e.nonce))}
+	if e.page.ok() {
+		unknown = append(unknown, e.control(e.signedIn(e.get(base+"-"+e.nonce))))
+	}
+	public, host := e.publicTarget(), e.Target.Host
+	question := []field{
+		{"X-Forwarded-Method", "GET"},
+		{"X-Forwarded-Proto", e.Target.Scheme},
+		{"X-Forwarded-Host", host},
+		{"X-Forwarded-Uri", public},
+		{"X-Original-Method", "GET"},
+		{"X-Original-URL", e.Target.Scheme + "://" + host + public},
+	}
+	var open []Evidence
+	for _, name := range []string{"", "/traefik", "/caddy", "/haproxy", "/nginx", "/envoy/"} {
+		tries := []request{e.get(base + name), e.get(base+name, question...)}
+		if e.page.ok() {
+			tries = append(tries, e.signedIn(tries[0]), e.signedIn(tries[1]))
+		}
+		for _, r := range tries {
+			a := e.ask(r)
+			if answers(a) && !slices.Contains(unknown, asControl(a, r.target)) {
+				open = append(open, Evidence{r.sent(), a.String()})
+				break
+			}
+		}
+	}
+	e.result("endpoint_exposed", Medium, open, "the endpoints for front proxies do not answer the public")
+}
+
+// answers reports whether an answer is one to a question about a request: yes, which is empty and not to be kept, or what the question
+// lacks. A peer that may not ask gets 403.
+func answers(a answer) bool {
+	yes := a.status == 200 && len(a.body) == 0 && a.header.Get("Cache-Control") == "no-store"
+	return yes || a.status == 400
+}
