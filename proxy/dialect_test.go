@@ -57,7 +57,8 @@ func TestDialectsAllow(t *testing.T) {
 		want := http.Header{"Cache-Control": {"no-store"}, "X-User-Id": {"identity-alice"}, "X-User-Email": {"alice@example.com"}, "X-User-Phone": {""}}
 		if d == proxy.Envoy {
 			want["X-Envoy-Auth-Headers-To-Remove"] = []string{
-				"x-original-url, x-original-uri, x-original-method, x-original-host, x-rewrite-url, x-http-method, x-http-method-override, " +
+				"x-original-url, x-original-uri, x-original-path, x-original-method, x-original-host, x-rewrite-url, x-rewrite-uri, " +
+					"x-override-url, x-waws-unencoded-url, x-host, x-http-host-override, x-http-method, x-http-method-override, " +
 					"x-method-override, x-middleware-subrequest, x-kratos-authenticated-identity-id, x_user_email, x.user.email, " +
 					"x_user_id, x.user.id, x_user_phone, x.user.phone, x-session-token",
 			}

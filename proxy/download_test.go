@@ -107,7 +107,7 @@ func TestResponseHeadIsKept(t *testing.T) {
 		"Content-Length: 5", "X-Empty:", "Vary: Cookie", "Vary: Accept",
 		"Connection: X-Hop, keep-alive", "X-Hop: 1", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive",
 		"Proxy-Authenticate: Basic", "TE: trailers",
-		"Upgrade: h2c", "X-Gatehouse-Reason: forged", "X-Gatehouse-Cache: forged", "", "hello",
+		"Upgrade: h2c", "X-Gatehouse-Reason: forged", "X-Gatehouse-Cache: forged", "x_gatehouse.jwt: forged", "X B: blank", "", "hello",
 	}, "\r\n"))
 	g := newGateway(t, app)
 	res := g.get("/public/x")

@@ -138,7 +138,7 @@ func TestInterimResponsesArriveAtOnce(t *testing.T) {
 				return
 			}
 			c.write("HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nLink: </b.js>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n")
-			c.write("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
+			c.write("HTTP/1.1 102 Processing\r\nContent-Length: 5\r\nAccess-Control-Allow-Origin: *\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
 			<-release
 			c.write(ok("done", "Link: </c.css>"))
 		}

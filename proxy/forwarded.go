@@ -110,33 +110,40 @@ func appendClientUsed(dst, host, proto []byte) []byte {
 	return append(dst, proto...)
 }
 
-// appendChain appends the addresses of all X-Forwarded-For lines, of which some proxies add one of their own. It appends nothing unless
-// all of them are addresses.
+// appendChain appends what can be read of all X-Forwarded-For lines, of which some proxies add one of their own: the addresses behind
+// the last thing that is none. Proxies write behind what they were sent, so that a client can spoil what it says itself, and not what they
+// say of it.
 func appendChain(dst []byte, lines [][]byte) []byte {
 	start := len(dst)
 	for _, line := range lines {
-		if !validChain(line) {
-			return dst[:start]
+		readable, whole := readableEnd(line)
+		if !whole {
+			dst = dst[:start]
+		}
+		if len(readable) == 0 {
+			continue
 		}
 		if len(dst) > start {
 			dst = append(dst, ", "...)
 		}
-		dst = append(dst, line...)
+		dst = append(dst, readable...)
 	}
 	return dst
 }
 
-// validChain reports whether v is a list of addresses, as X-Forwarded-For should be.
-func validChain(v []byte) bool {
-	for more := len(v) > 0; more; {
-		var item []byte
-		item, v, more = bytes.Cut(v, []byte(","))
-		if addr, err := netip.ParseAddr(string(trimBlanks(item))); err != nil || addr.Zone() != "" { // a zone may be any text
-			return false
+// readableEnd returns the longest end of a list that is all addresses, and whether that is the whole list.
+func readableEnd(list []byte) (end []byte, whole bool) {
+	list = trimBlanks(list)
+	for rest := list; ; {
+		comma := bytes.LastIndexByte(rest, ',')
+		addr, err := netip.ParseAddr(string(trimBlanks(rest[comma+1:])))
+		if err != nil || addr.Zone() != "" { // a zone may be any text
+			return end, false
 		}
-		if !more {
-			return true
+		end = trimBlanks(list[comma+1:])
+		if comma < 0 {
+			return end, true
 		}
+		rest = rest[:comma]
 	}
-	return false
 }

@@ -145,11 +145,11 @@ func isControl(c rune) bool { return c < 0x20 && c != '\t' || c == 0x7f }
 func staysHere(name []byte) bool {
 	for _, own := range [...]string{
 		fasthttp.HeaderUpgrade, fasthttp.HeaderConnection, "Keep-Alive", "Proxy-Connection", fasthttp.HeaderProxyAuthenticate, fasthttp.HeaderTE,
-		fasthttp.HeaderTrailer, fasthttp.HeaderTransferEncoding, fasthttp.HeaderContentLength, reasonHeader, cacheHeader,
+		fasthttp.HeaderTrailer, fasthttp.HeaderTransferEncoding, fasthttp.HeaderContentLength,
 	} {
 		if bytes.EqualFold(name, []byte(own)) {
 			return true
 		}
 	}
-	return false
+	return isOursToSay(name)
 }

@@ -36,19 +36,34 @@ type strip struct {
 var never = []string{
 	"connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "content-length", "upgrade", "expect",
 	"http2-settings", "proxy-authorization", "proxy-authenticate", "host",
-	"forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip",
+	"forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "client-ip", "x-originating-ip",
+	"front-end-https", "x-scheme", "x-url-scheme",
+	"proxy", // which CGI makes HTTP_PROXY of (CVE-2016-5385)
 }
 
 // misleading lists what nobody may send to an application: what makes it see another path or method than the one that was judged, or an
 // identity that was not.
 var misleading = []string{
-	"x-original-url", "x-original-uri", "x-original-method", "x-original-host", "x-rewrite-url",
+	"x-original-url", "x-original-uri", "x-original-path", "x-original-method", "x-original-host", "x-rewrite-url", "x-rewrite-uri",
+	"x-override-url", "x-waws-unencoded-url", "x-host", "x-http-host-override",
 	"x-http-method", "x-http-method-override", "x-method-override", "x-middleware-subrequest",
 	"x-kratos-authenticated-identity-id",
 }
 
 // neverBelow lists beginnings of folded names that are stripped whatever follows.
-var neverBelow = []string{"x-forwarded-", "x-gatehouse-", "x-envoy-"}
+var neverBelow = []string{"x-forwarded-", ownBelow, "x-envoy-"}
+
+// ownBelow is the beginning of folded names under which only the gateway speaks.
+const ownBelow = "x-gatehouse-"
+
+// isOursToSay reports whether a field of this name is for the gateway alone to write.
+func isOursToSay(name []byte) bool {
+	if len(name) < len(ownBelow) || name[0]|0x20 != 'x' {
+		return false
+	}
+	var buf [len(ownBelow)]byte
+	return string(fold(buf[:0], name[:len(ownBelow)])) == ownBelow
+}
 
 // newStrip returns the strip of a policy. tokenHeader may be empty.
 func newStrip(p *policy.Policy, tokenHeader string) *strip {
@@ -83,9 +98,9 @@ func newStrip(p *policy.Policy, tokenHeader string) *strip {
 }
 
 // forFrontProxies returns the names that a front proxy is told to remove from every request: what it cannot be sent by name is the alias of
-// an identity header with both '_' and '.' in it.
+// an identity header with both '_' and '.' in it. An identity header itself is none of them: some remove after they have set it.
 func (s *strip) forFrontProxies() []byte {
-	names := slices.Clone(misleading)
+	names := slices.DeleteFunc(slices.Clone(misleading), func(name string) bool { return s.identity[name] != "" })
 	for _, name := range slices.Sorted(maps.Values(s.identity)) {
 		for _, sign := range []string{"_", "."} {
 			if alias := strings.NewReplacer("-", sign, "_", sign, ".", sign).Replace(name); alias != name {
@@ -101,8 +116,10 @@ func (s *strip) forFrontProxies() []byte {
 func (s *strip) forged(name string) bool {
 	var buf [maxFolded]byte
 	folded := string(fold(buf[:0], []byte(name)))
-	exact, identity := s.identity[folded]
-	return identity && name != exact || slices.Contains(misleading, folded) || strings.HasPrefix(folded, "x-gatehouse-")
+	if exact, identity := s.identity[folded]; identity {
+		return name != exact // Envoy removes after it has set
+	}
+	return slices.Contains(misleading, folded) || strings.HasPrefix(folded, ownBelow)
 }
 
 // maxFolded is how much of a name is folded. Longer names that begin alike are taken for the same.

@@ -124,6 +124,8 @@ func TestHeadersThatOnlyTheGateMayWrite(t *testing.T) {
 		"X-Gatehouse-Cache", "X_Gatehouse_Cache",
 		"X-Kratos-Authenticated-Identity-Id", "X_Kratos_Authenticated_Identity_Id", "Transfer_Encoding", "Content_Length",
 		"Content.Length", "X_Session_Token",
+		"Proxy", "Client-Ip", "X-Originating-Ip", "Front-End-Https", "X-Scheme", "X-Url-Scheme", "X-Original-Path", "X-Rewrite-Uri", "X-Override-Url",
+		"X-Waws-Unencoded-Url", "X-Host", "X-Http-Host-Override",
 		"Proxy_Connection", "X-Forwarded-" + strings.Repeat("x", 200),
 	} {
 		lines = append(lines, name+": root")
@@ -192,11 +194,26 @@ func TestForwardingHeaders(t *testing.T) {
 	}
 	f(ofPublic, "X-Forwarded-Port: 1", "X-Forwarded-Port: 1")
 	for _, odd := range []string{
-		"", "a", "unknown", "192.0.2.1, a", "192.0.2.1,", ",192.0.2.1", "192.0.2.1:80", "192.0.2.256",
+		"", "a", "unknown", "192.0.2.1, a", "192.0.2.1,", "192.0.2.1:80", "192.0.2.256",
 		"192.0.2.1 192.0.2.2", "192.0.2.1;x", `fe80::1%";proto=https`, "fe80::1%eth0",
 	} {
 		f(ofPublic, "X-Forwarded-For: "+odd)
 		f(ofPublic, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: "+odd)
+	}
+	// What a client says cannot take away what proxies have written behind it.
+	for _, spoilt := range [][]string{
+		{"evil, 203.0.113.9"},
+		{",203.0.113.9"},
+		{"192.0.2.1, evil , 203.0.113.9 "},
+		{"unknown", "203.0.113.9"},
+		{"192.0.2.1, evil", " 203.0.113.9"},
+		{"", "203.0.113.9"},
+	} {
+		var lines []string
+		for _, line := range spoilt {
+			lines = append(lines, "X-Forwarded-For: "+line)
+		}
+		f(said("203.0.113.9, 127.0.0.1", appHost, "http", "80", "203.0.113.9", last), lines...)
 	}
 	for _, odd := range []string{"", "a b", "a, b", "eve:pw@a", "a/b", "a..b"} {
 		f(ofPublic, "X-Forwarded-Host: "+odd)

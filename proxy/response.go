@@ -148,11 +148,14 @@ func firstField(h *fasthttp.ResponseHeader, chosen func(name []byte) bool) []byt
 // ownFields are what a response does not keep, besides what its Connection lines name.
 var ownFields = [...]string{
 	fasthttp.HeaderConnection, "Keep-Alive", "Proxy-Connection", fasthttp.HeaderProxyAuthenticate, fasthttp.HeaderTE,
-	fasthttp.HeaderTrailer, fasthttp.HeaderUpgrade, reasonHeader, cacheHeader,
+	fasthttp.HeaderTrailer, fasthttp.HeaderUpgrade,
 }
 
-// isOwn reports whether a field of this name stays with the connection.
+// isOwn reports whether a field of this name stays with the connection, or is no field that anybody may send.
 func (c *appConn) isOwn(name []byte) bool {
+	if isOursToSay(name) || !isToken(name) {
+		return true
+	}
 	for _, own := range ownFields {
 		if len(name) == len(own) && bytes.EqualFold(name, []byte(own)) {
 			return true
@@ -173,13 +176,21 @@ func (r *request) relay(c *appConn) {
 	head := strconv.AppendInt([]byte("HTTP/1.1 "), int64(status), 10)
 	head = append(append(append(head, ' '), h.StatusMessage()...), "\r\n"...)
 	for name, value := range h.All() {
-		if isToken(name) {
+		if !isFinal(name) {
 			head = appendField(head, name, value)
 		}
 	}
 	if r.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) == nil {
 		_, _ = r.conn.Write(append(head, "\r\n"...)) // if that fails, so will the response
 	}
+}
+
+// isFinal reports whether a field means something in a final response only: an interim one has no body (RFC 9110 section 8.6 and RFC 9112
+// section 6.1), and is shared with nobody.
+func isFinal(name []byte) bool {
+	const sharing = "access-control-"
+	return bytes.EqualFold(name, []byte(fasthttp.HeaderContentLength)) || bytes.EqualFold(name, []byte(fasthttp.HeaderTransferEncoding)) ||
+		len(name) > len(sharing) && bytes.EqualFold(name[:len(sharing)], []byte(sharing))
 }
 
 // receive makes what follows the head the response of r.

@@ -19,7 +19,7 @@ func TestTunnel(t *testing.T) {
 		c.head()
 		c.write("HTTP/1.1 101 Web Socket Protocol Handshake\r\nServer: app/1\r\nconnection: keep-alive, X-Hop, upgrade\r\n" +
 			"UPGRADE: WebSocket\r\nSec-WebSocket-Accept: " + wsAccept + "\r\nsec-websocket-protocol: chat\r\nSet-Cookie: a=1\r\nX-Hop: 1\r\n" +
-			"Keep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\nX-Gatehouse-Cache: forged\r\nX-Empty:\r\n\r\n")
+			"Keep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\nX-Gatehouse-Cache: forged\r\nX_Gatehouse_Jwt: forged\r\nX-Empty:\r\n\r\n")
 		_, _ = io.Copy(c.Conn, c.r)
 	})
 	g := newTunnelling(t, app, func(s *setup) { s.AccessLog = true })
