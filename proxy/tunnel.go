@@ -208,7 +208,7 @@ func (t *tunnel) end(why TunnelEnd) {
 	}
 	t.why.CompareAndSwap(0, uint32(why))
 	_ = t.client.SetDeadline(time.Unix(1, 0))
-	_ = t.app.Close()
+	_ = innermost(t.app).Close() // TLS would say goodbye first, and wait for seconds until that is taken, while all tunnels are locked
 }
 
 // finish closes what is left when nothing is relayed any more. Where the tunnel was ended by us the client is told, if it speaks WebSocket
