@@ -325,7 +325,7 @@ func (r *request) renew(lines []string) {
 // log writes the line of the access log. A session appears as the tag of its credential, and the query, which may hold secrets, not at
 // all.
 func (r *request) log(total time.Duration) {
-	if r.target.Raw == nil { // it was refused before it had a target: say what there was
+	if r.target.Raw == nil { // no route is asked about it, or it was refused before that: say what there was
 		r.target = r.asWritten()
 	}
 	attrs := []slog.Attr{
