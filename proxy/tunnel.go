@@ -90,15 +90,9 @@ type tunnel struct {
 	why    atomic.Uint32 // a TunnelEnd
 }
 
-// errManyTunnels says that as many tunnels are open as there may be.
-var errManyTunnels = errors.New("too many tunnels are open")
-
-// upgrade passes a handshake on, and lets the tunnel begin if the application switches. It returns errManyTunnels and the errors of
-// [App.upgrade].
+// upgrade passes a handshake on, and lets the tunnel begin if the application switches. It gives back the room that was taken for the tunnel
+// unless one begins, and returns the errors of [App.upgrade].
 func (r *request) upgrade(app *App, head []byte) error {
-	if !r.tunnels.take() {
-		return errManyTunnels
-	}
 	begun := false
 	defer func() {
 		if !begun {
