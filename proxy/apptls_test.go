@@ -50,3 +50,20 @@ func TestTLSApplication(t *testing.T) {
 	c.closeWrite()
 	c.nothing()
 }
+
+// A panic in the middle of an exchange leaves nothing of the client behind at the application.
+func TestPanicReleasesTheClient(t *testing.T) {
+	cert, _ := proxy.SelfSigned(t)
+	app := newApp(t, func(c *appConn) {
+		_ = tls.Server(c.Conn, &tls.Config{Certificates: []tls.Certificate{cert}}).Handshake()
+	})
+	g := newGateway(t, app, func(s *setup) {
+		s.App.TLS = &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { panic("on purpose") }}
+		s.Limits.RequestsPerClient = 1
+	})
+	for range 3 {
+		if res := g.get("/public/x"); res.StatusCode != 500 {
+			t.Errorf("status %d", res.StatusCode)
+		}
+	}
+}

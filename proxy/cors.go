@@ -80,7 +80,10 @@ func dropSharing(h *fasthttp.ResponseHeader) {
 // varies reports whether a response says already that it depends on the origin, in any spelling of the header.
 func varies(h *fasthttp.ResponseHeader) bool {
 	for name, value := range h.All() {
-		if line := [][]byte{value}; bytes.EqualFold(name, []byte(fasthttp.HeaderVary)) && (listedIn(line, []byte(headerOrigin)) || listedIn(line, []byte("*"))) {
+		if !bytes.EqualFold(name, []byte(fasthttp.HeaderVary)) {
+			continue
+		}
+		if line := [][]byte{value}; listedIn(line, []byte(headerOrigin)) || listedIn(line, []byte("*")) {
 			return true
 		}
 	}

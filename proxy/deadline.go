@@ -49,8 +49,17 @@ func (c *conn) awaitRead() error {
 	if c.near(c.readSet.Load(), by) {
 		return nil
 	}
-	c.readSet.Store(by)
-	return c.Conn.SetReadDeadline(c.at(by))
+	for {
+		c.readSet.Store(by)
+		if err := c.Conn.SetReadDeadline(c.at(by)); err != nil {
+			return err
+		}
+		now := c.readBy.Load()
+		if now == by {
+			return nil
+		}
+		by = now // SetDeadline came in between, and must not be overwritten
+	}
 }
 
 // SetWriteDeadline takes effect at once.

@@ -12,10 +12,18 @@ import (
 // A timedConn counts how often its deadlines are moved.
 type timedConn struct {
 	net.Conn
-	moved int
+	moved     int
+	meanwhile func() // happens just before the next read deadline is moved; may be nil
 }
 
-func (c *timedConn) SetReadDeadline(t time.Time) error { c.moved++; return c.Conn.SetReadDeadline(t) }
+func (c *timedConn) SetReadDeadline(t time.Time) error {
+	if f := c.meanwhile; f != nil {
+		c.meanwhile = nil
+		f()
+	}
+	c.moved++
+	return c.Conn.SetReadDeadline(t)
+}
 
 func (c *timedConn) SetWriteDeadline(t time.Time) error { c.moved++; return c.Conn.SetWriteDeadline(t) }
 
@@ -116,6 +124,22 @@ func TestSetDeadlineInterrupts(t *testing.T) {
 		}
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("the next read: %v", err)
+		}
+	})
+}
+
+// SetDeadline ends a Read that is about to begin, too, whose own deadline is just being moved.
+func TestSetDeadlineIsNotOverwritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, inner, peer := newTimed()
+		defer peer.Close()
+		defer c.Conn.Close()
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
+		_ = c.SetReadDeadline(time.Now().Add(time.Hour))
+		inner.meanwhile = func() { _ = c.SetDeadline(time.Unix(1, 0)) }
+		began := time.Now()
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
 }

@@ -62,17 +62,12 @@ func (o *outbound) said(host, proto, port []byte) (_, _, _ []byte) {
 // impliedPort returns the port that a client connects to who asks for host: the one that host names, or else the scheme's own. It is not
 // the listener's, which is another where ports are mapped, and would lead applications to write links that lead nowhere.
 func impliedPort(host, proto []byte) []byte {
-	implied := portOfHTTP
-	if string(proto) == "https" {
-		implied = portOfHTTPS
-	}
+	implied := defaultPort(string(proto))
 	if port := portOf(host, implied)[1:]; len(port) > 0 {
 		return port
 	}
 	return implied[1:]
 }
-
-var portOfHTTP, portOfHTTPS = []byte(":80"), []byte(":443")
 
 // isPort reports whether v is a port that one can connect to.
 func isPort(v []byte) bool {

@@ -126,17 +126,25 @@ func (o origin) allowed(route *policy.Route) bool {
 // TLS may end at a proxy in front.
 func sameHost(origin, host []byte) bool {
 	scheme, authority, found := bytes.Cut(origin, []byte("://"))
-	var implied []byte
-	switch string(bytes.ToLower(scheme)) {
-	case "http":
-		implied = []byte(":80")
-	case "https":
-		implied = []byte(":443")
-	}
+	implied := defaultPort(string(bytes.ToLower(scheme)))
 	a, ok := canonicalHost(authority, nil)
 	b, too := canonicalHost(host, nil)
 	return found && ok && too && bytes.Equal(a, b) && bytes.Equal(portOf(authority, implied), portOf(host, implied))
 }
+
+// defaultPort returns the port of a scheme with its colon, or nothing for a scheme that is not known. The caller must not change it.
+func defaultPort(scheme string) []byte {
+	switch scheme {
+	case "http":
+		return portOfHTTP
+	case "https":
+		return portOfHTTPS
+	default:
+		return nil
+	}
+}
+
+var portOfHTTP, portOfHTTPS = []byte(":80"), []byte(":443")
 
 // portOf returns the port of an authority with its colon, or implied if it has none.
 func portOf(authority, implied []byte) []byte {

@@ -7,7 +7,6 @@ import (
 // keys answers with the keys by which applications verify signed tokens. They are public, and for everybody.
 func (r *request) keys() {
 	h := &r.ctx.Request.Header
-	r.target = Target{Method: h.Method(), Path: r.path}
 	if !h.IsGet() && !h.IsHead() {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return

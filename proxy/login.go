@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -93,8 +94,8 @@ func (l *Login) origin(t *Target) string {
 	if scheme == "" {
 		scheme = l.scheme
 	}
-	if port := string(portOf(t.Authority, nil)); port != defaultPorts[scheme] {
-		host += port
+	if port := portOf(t.Authority, nil); !bytes.Equal(port, defaultPort(scheme)) {
+		host += string(port)
 	}
 	if l.exact[host] {
 		return scheme + "://" + host
@@ -106,8 +107,6 @@ func (l *Login) origin(t *Target) string {
 	}
 	return ""
 }
-
-var defaultPorts = map[string]string{"http": ":80", "https": ":443"}
 
 // location returns where to lead a browser that asked for t.
 func (l *Login) location(where, param string, t *Target) string {

@@ -195,6 +195,7 @@ func TestAccessLog(t *testing.T) {
 		"credential=bearer")
 	f(request("GET", "/%2e%2e/x?"+marked, ""), "client=127.0.0.1:", "method=GET", "path=/%2e%2e/x", "status=400", "verdict=malformed")
 	f(request("GET", "/sessions/whoami?x="+marked, "", alice), "face=whoami", "path=/sessions/whoami")
+	f(marked+"\r\n\r\n", "client=127.0.0.1:", `method=""`, `path=""`, "status=400", "reason=malformed_request")
 
 	c := g.dial()
 	before := len(g.log.String())

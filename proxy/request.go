@@ -75,6 +75,7 @@ func (r *request) finish(failure any) {
 		r.ctx.Response.Reset()
 		r.decision = policy.Decision{Verdict: policy.Unavailable, Reason: policy.InternalError}
 		r.answer(fasthttp.StatusInternalServerError)
+		r.conn.settle() // whatever was under way
 		r.last = true
 	}
 	r.conn.heard.Store(false)
@@ -228,6 +229,11 @@ func (r *request) forward(app *App, head []byte) {
 		r.turnAway(policy.Limited, policy.TooManyRequests)
 		return
 	}
+	if r.handshake && !r.tunnels.take() {
+		r.conn.settle()
+		r.turnAway(policy.Limited, policy.TooManyTunnels)
+		return
+	}
 	began := time.Now()
 	var err error
 	if r.handshake {
@@ -283,13 +289,11 @@ func (r *request) occupy() bool {
 	return true
 }
 
-// clientFault returns the decision about a request that the application did not answer because of its body, or since it was not asked.
+// clientFault returns the decision about a request that the application did not answer because of its body.
 func (r *request) clientFault(err error) (d policy.Decision, ok bool) {
 	switch over := Limit(r.conn.slow.Load()); {
 	case errors.Is(err, errTooLarge):
 		return beyond(BodyLimit), true
-	case errors.Is(err, errManyTunnels):
-		return beyond(TunnelsLimit), true
 	case errors.Is(err, errAborted) && over != 0:
 		return beyond(over), true
 	default:
@@ -325,7 +329,7 @@ func (r *request) renew(lines []string) {
 // log writes the line of the access log. A session appears as the tag of its credential, and the query, which may hold secrets, not at
 // all.
 func (r *request) log(total time.Duration) {
-	if r.target.Raw == nil { // it was refused before it had a target: say what there was
+	if r.target.Raw == nil { // no route is asked about it, or it was refused before that: say what there was
 		r.target = r.asWritten()
 	}
 	attrs := []slog.Attr{

@@ -358,26 +358,21 @@ func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
 
 // refuseBroken answers what could not be read as a request. The connection is closed after it.
 func (s *Server) refuseBroken(ctx *fasthttp.RequestCtx, err error) {
-	began := time.Now()
-	s.cfg.Observer.Began(ProxyFace)
-	c, d := s.connOf(ctx), malformed(policy.MalformedRequest)
+	r := requests.Get().(*request)
+	r.Server, r.ctx, r.conn, r.began = s, ctx, s.connOf(ctx), time.Now()
+	r.target.Raw = []byte{} // nothing can be said of what it asks for
+	s.cfg.Observer.Began(r.face)
+	defer func() { r.finish(recover()) }()
+	r.conn.unread.Store(true)
+	r.decision = malformed(policy.MalformedRequest)
 	if _, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err); ok {
-		d = beyond(HeadLimit)
+		r.decision = beyond(HeadLimit)
 	} else if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fasthttp.ErrTimeout) {
-		d = beyond(HeadTimeLimit)
+		r.decision = beyond(HeadTimeLimit)
 	}
-	if over := limitOf(&d); over != 0 {
-		s.limited(over, c)
-	}
-	ctx.Response.Reset()
-	writeProblem(ctx, status(&d))
-	if s.cfg.Explain {
-		ctx.Response.Header.Set(reasonHeader, string(d.Reason))
-	}
-	ctx.SetConnectionClose()
-	c.unread.Store(true)
-	s.cfg.Observer.Decided(ProxyFace, &d, time.Since(began))
-	s.cfg.Observer.Ended(ProxyFace, time.Since(began))
+	r.ownAnswer()
+	writeProblem(ctx, status(&r.decision))
+	r.explain()
 }
 
 // silent is the logger of fasthttp, whose messages may quote requests, and so credentials. What an operator must know is logged by us.

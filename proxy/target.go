@@ -32,10 +32,11 @@ func (t *Target) plain() bool { return t.forms == 0 && !isMove(t.Method) }
 
 // clone returns t with bytes of its own.
 func (t *Target) clone() Target {
-	return Target{
-		Method: bytes.Clone(t.Method), Host: bytes.Clone(t.Host), Path: bytes.Clone(t.Path), Raw: bytes.Clone(t.Raw), forms: t.forms,
-		Destination: bytes.Clone(t.Destination),
+	c := *t
+	for _, borrowed := range []*[]byte{&c.Method, &c.Host, &c.Path, &c.Raw, &c.Destination, &c.Authority} {
+		*borrowed = bytes.Clone(*borrowed)
 	}
+	return c
 }
 
 // agrees reports whether all that t names takes the route, however a server may read it: otherwise one thing would be judged and another

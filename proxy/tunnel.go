@@ -90,15 +90,9 @@ type tunnel struct {
 	why    atomic.Uint32 // a TunnelEnd
 }
 
-// errManyTunnels says that as many tunnels are open as there may be.
-var errManyTunnels = errors.New("too many tunnels are open")
-
-// upgrade passes a handshake on, and lets the tunnel begin if the application switches. It returns errManyTunnels and the errors of
-// [App.upgrade].
+// upgrade passes a handshake on, and lets the tunnel begin if the application switches. It gives back the room that was taken for the tunnel
+// unless one begins, and returns the errors of [App.upgrade].
 func (r *request) upgrade(app *App, head []byte) error {
-	if !r.tunnels.take() {
-		return errManyTunnels
-	}
 	begun := false
 	defer func() {
 		if !begun {
@@ -208,7 +202,7 @@ func (t *tunnel) end(why TunnelEnd) {
 	}
 	t.why.CompareAndSwap(0, uint32(why))
 	_ = t.client.SetDeadline(time.Unix(1, 0))
-	_ = t.app.Close()
+	_ = innermost(t.app).Close() // TLS would say goodbye first, and wait for seconds until that is taken, while all tunnels are locked
 }
 
 // finish closes what is left when nothing is relayed any more. Where the tunnel was ended by us the client is told, if it speaks WebSocket

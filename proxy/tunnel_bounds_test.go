@@ -42,6 +42,9 @@ func TestTooManyTunnels(t *testing.T) {
 	if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || g.observer.last().Reason != policy.TooManyTunnels {
 		t.Errorf("status %d for %s", res.StatusCode, g.observer.last().Reason)
 	}
+	if len(g.observer.cut) > 0 {
+		t.Errorf("cut by %v what was never begun", g.observer.cut)
+	}
 	if !slices.Equal(g.observer.limited, []proxy.Limit{proxy.TunnelsLimit}) {
 		t.Errorf("limits that were reached: %v", g.observer.limited)
 	}

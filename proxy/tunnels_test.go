@@ -124,8 +124,14 @@ type peer struct {
 // open begins a tunnel that is let in by whatever the session service answers now. Unless it is anonymous, it presents a token.
 func (w *watched) open(anonymous bool) (client, app peer) {
 	w.t.Helper()
-	clientNear, clientFar := net.Pipe()
 	appNear, appFar := net.Pipe()
+	return w.openTo(appNear, anonymous), peer{appFar, readRest(appFar)}
+}
+
+// openTo is open for a connection to an application that is there already.
+func (w *watched) openTo(app net.Conn, anonymous bool) (client peer) {
+	w.t.Helper()
+	clientNear, clientFar := net.Pipe()
 	g := grounds{
 		target: Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/x")},
 		origin: origin{lines: 1, line: []byte("https://app.example.com"), host: []byte("app.example.com")},
@@ -140,10 +146,10 @@ func (w *watched) open(anonymous bool) (client, app peer) {
 	if !w.take() {
 		w.t.Fatal("no room")
 	}
-	t := &tunnel{grounds: g, registry: w.tunnels, client: newConn(clientNear, w.server), app: appNear, began: time.Now()}
+	t := &tunnel{grounds: g, registry: w.tunnels, client: newConn(clientNear, w.server), app: app, began: time.Now()}
 	w.add(t)
 	go t.run(nil, nil, nil)
-	return peer{clientFar, readRest(clientFar)}, peer{appFar, readRest(appFar)}
+	return peer{clientFar, readRest(clientFar)}
 }
 
 func readRest(c net.Conn) chan string {

@@ -18,7 +18,6 @@ import (
 // https://www.ory.sh/docs/kratos/reference/api#tag/frontend/operation/toSession
 func (r *request) whoami() {
 	h := &r.ctx.Request.Header
-	r.target = Target{Method: h.Method(), Path: r.path}
 	if !h.IsGet() && !h.IsHead() {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return

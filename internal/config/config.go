@@ -405,7 +405,7 @@ type Limits struct {
 	ConnectionsPerClient int `yaml:"connections_per_client"`
 
 	// RequestsPerClient is how many requests of one client may be at the application at once, unless it is in trusted_proxies; 0 to
-	// 1000000, 0 is any number. There are 1024 connections to an application. More are refused with 429. Default 256.
+	// 1000000, 0 is any number. An application has max_conns for all clients together. More are refused with 429. Default 256.
 	RequestsPerClient int `yaml:"requests_per_client"`
 
 	// UnknownPerClient is how many credentials one client may present in a minute, and at once, that turn out to be nobody's; 0 to 1000000,
