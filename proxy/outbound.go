@@ -211,10 +211,15 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	dst = append(dst, o.header.Host()...)
 	dst = append(dst, "\r\n"...)
 	kept := o.keeps == upstream.NoCredential // of several lines, the first is the one that counted
-	for name, value := range o.header.AllInOrder() {
-		if !isToken(name) {
+	var spelling [maxFolded]byte
+	for rest := o.header.RawHeaders(); len(rest) > len("\r\n"); { // in which [lines.read] has found nothing wrong
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || !isToken(name) {
 			return nil, errHeaders
 		}
+		name, value = usual(spelling[:0], name), trimBlanks(value)
 		if o.handshake {
 			name = spelled(name)
 		}
@@ -249,6 +254,19 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 		dst = append(append(dst, o.source...), "\r\n"...)
 	}
 	return dst, nil
+}
+
+// usual appends a name to dst in its usual spelling, such as Content-Type.
+func usual(dst, name []byte) []byte {
+	first := true
+	for _, b := range name {
+		if first && b >= 'a' && b <= 'z' || !first && b >= 'A' && b <= 'Z' {
+			b ^= 0x20
+		}
+		first = b == '-'
+		dst = append(dst, b)
+	}
+	return dst
 }
 
 // isCredential reports whether a line is the session token or bearer token that the application gets.
