@@ -66,12 +66,12 @@ func (d desk) cookie(value string, age int) *http.Cookie {
 // second factor it is sent there once more.
 func TestBrowser(t *testing.T) {
 	chromium := program(t, "chromium")
-	for name, start := range map[string]func(testing.TB, *world) string{
+	for name, start := range map[string]func(testing.TB, places) string{
 		"nginx": startShippedNginx, "caddy": startCaddy, "haproxy": startHAProxy, "traefik": startTraefik,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := startWorld(t, "http://"+loginHost+"/login")
-			browse(t, chromium, start(t, w), serve(t, desk{w}))
+			browse(t, chromium, start(t, w.places), serve(t, desk{w}))
 		})
 	}
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +19,7 @@ import (
 
 // A front is a front proxy, and what is different behind it.
 type front struct {
-	start    func(t testing.TB, w *world) (address string) // runs it between Gatehouse and the application of w until the test ends
+	start    func(t testing.TB, p places) (address string) // runs it between Gatehouse and the application until the test ends
 	outage   int                                           // the status of an outage of the session service
 	ownPages bool                                          // whether refusals have its own body instead of what Gatehouse says
 }
@@ -29,7 +27,7 @@ type front struct {
 // test runs every case against a front proxy.
 func (f front) test(t *testing.T) {
 	w := startWorld(t, "")
-	address := f.start(t, w)
+	address := f.start(t, w.places)
 	for _, c := range []struct {
 		name string
 		run  func(c *client)
@@ -53,111 +51,6 @@ func (f front) test(t *testing.T) {
 			c.run(one)
 		})
 	}
-}
-
-// A client sends requests to a front proxy.
-type client struct {
-	*testing.T
-	*world
-	front   front
-	address string
-	http    *http.Client
-	dialed  atomic.Int64
-}
-
-// An answer is what a request brought, and what the application saw of it.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-	app    *seen // nil if the application was not asked
-}
-
-// browserLines are what tells a page that a browser navigates to.
-var browserLines = []string{"Accept: text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
-
-// do sends a request whose header lines are sent as they are spelt.
-func (c *client) do(method, target, body string, lines ...string) (a answer) {
-	c.Helper()
-	req, err := http.NewRequestWithContext(c.Context(), method, "http://"+host, strings.NewReader(body))
-	if err != nil {
-		c.Fatal(err)
-	}
-	req.URL.Opaque = target // which is sent as it is
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ": ")
-		req.Header[name] = append(req.Header[name], value)
-	}
-	before := c.asked.Load()
-	resp, err := c.http.Do(req)
-	if err != nil {
-		c.Fatalf("%s %s: %v", method, target, err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.Fatalf("%s %s: %v", method, target, err)
-	}
-	a = answer{status: resp.StatusCode, header: resp.Header, body: string(text)}
-	if c.asked.Load() > before {
-		a.app = &seen{}
-		if method != http.MethodHead && resp.StatusCode == http.StatusOK {
-			if err := json.Unmarshal(text, a.app); err != nil {
-				c.Fatalf("%s %s: %v: %q", method, target, err, text)
-			}
-		}
-	}
-	return a
-}
-
-// refused reports anything but a refusal with a status, of which the application knows nothing.
-func (c *client) refused(a answer, status int) {
-	c.Helper()
-	if a.status != status || a.app != nil {
-		c.Errorf("status %d, want %d; head %v; the application saw %v", a.status, status, a.header, a.app)
-	}
-}
-
-// led reports anything but a redirect of a browser to a place.
-func (c *client) led(a answer, want string) {
-	c.Helper()
-	if a.status != http.StatusFound && a.status != http.StatusSeeOther || a.header.Get("Location") != want || a.app != nil {
-		c.Errorf("status %d to %q, want a redirect to %q; the application saw %v", a.status, a.header.Get("Location"), want, a.app)
-	}
-}
-
-// passed reports anything but an answer of the application, which knows whose request it is and has no trace of the credential's token.
-func (c *client) passed(a answer, want upstreamtest.Login) {
-	c.Helper()
-	if a.status != http.StatusOK || a.app == nil {
-		c.Fatalf("status %d, head %v, body %q", a.status, a.header, a.body)
-	}
-	email := ""
-	if traits, ok := want.Traits.(map[string]any); ok {
-		email = traits["email"].(string)
-	}
-	c.identity(a.app.Header, "X-User-Id", want.IdentityID)
-	c.identity(a.app.Header, "X-User-Email", email)
-	if got := a.app.Header["X-Session-Token"]; got != nil {
-		c.Errorf("the application got the session token %q", got)
-	}
-}
-
-// identity reports an identity header that does not say want, or another one that many applications take for it.
-func (c *client) identity(h http.Header, name, want string) {
-	c.Helper()
-	for key, values := range h {
-		if alias := strings.NewReplacer("_", "-", ".", "-").Replace(key); strings.EqualFold(alias, name) && key != name {
-			c.Errorf("the application got %s: %q", key, values)
-		}
-	}
-	if got := strings.Join(h[name], "+"); got != want || want != "" && len(h[name]) != 1 {
-		c.Errorf("the application got %s: %q, want %q", name, h[name], want)
-	}
-}
-
-func cookie(l upstreamtest.Login) string {
-	return "Cookie: " + upstreamtest.DefaultCookie + "=" + l.Cookies[0]
 }
 
 func allow(c *client) {
@@ -254,21 +147,23 @@ func spoofed(c *client) {
 		"X-User-Email: root@example.com", "x_user_email: root@example.com",
 		"X-Forwarded-Uri: /assets/x", "X_Forwarded_Uri: /assets/x", "X-Forwarded-Method: OPTIONS", "X-Forwarded-Host: evil.example.com",
 		"X-Forwarded-Proto: https", "X-Original-URL: http://" + host + "/assets/x", "X-Original-URI: /assets/x", "X-Original-Method: OPTIONS",
-		"X-Original-Uri: /assets/x", "X-Rewrite-Url: /assets/x", "X-HTTP-Method-Override: DELETE",
+		"X-Original-Uri: /assets/x", "X-Original-Host: evil.example.com", "X-Rewrite-Url: /assets/x", "X-HTTP-Method: DELETE",
+		"X-HTTP-Method-Override: DELETE", "X-Method-Override: DELETE", "X-Middleware-Subrequest: middleware",
 	}
 	c.refused(c.do("GET", "/a", "", lies...), 401)
 	c.led(c.do("GET", "/a?b", "", append(browserLines, lies...)...), loginURL+"?return_to="+url.QueryEscape("http://"+host+"/a?b"))
 	c.passed(c.do("GET", "/assets/x", "", lies...), upstreamtest.Login{})
 
 	alice := c.service.SignIn(upstreamtest.Login{})
-	for _, more := range [][]string{nil, {"Connection: X-User-Id, X-User-Email"}, {"Connection: Cookie"}, {"Connection: X-Forwarded-Uri"}} {
+	for _, more := range [][]string{nil, {"Connection: X-User-Id, X-User-Email"}, {"Trailer: X-User-Id"}, {"Connection: Cookie"}, {"Connection: X-Forwarded-Uri"}} {
 		a := c.do("GET", "/a", "", append(append(lies, more...), cookie(alice))...)
 		if a.status == 401 && slices.Contains(more, "Connection: Cookie") {
 			continue // it is its own loss
 		}
 		c.passed(a, alice)
 		for _, name := range []string{
-			"X-Forwarded-Uri", "X-Forwarded-Method", "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Rewrite-Url", "X-Http-Method-Override",
+			"X-Forwarded-Uri", "X-Forwarded-Method", "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Original-Host", "X-Rewrite-Url",
+			"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Middleware-Subrequest",
 		} {
 			if got := a.app.Header[name]; got != nil && got[0] != "/a" {
 				c.Errorf("the application got %s: %q", name, got)
@@ -402,9 +297,7 @@ func outage(c *client) {
 // Without Gatehouse nothing passes.
 func unreachable(c *client) {
 	alice := c.service.SignIn(upstreamtest.Login{})
-	if err := c.stop(); err != nil {
-		c.Fatal(err)
-	}
+	c.stop()
 	if a := c.do("GET", "/assets/x", "", cookie(alice)); a.status < 500 || a.app != nil {
 		c.Errorf("status %d", a.status)
 	}

@@ -31,37 +31,37 @@ func TestTraefik(t *testing.T) {
 	front{start: startTraefik, outage: 503}.test(t)
 }
 
-func startShippedNginx(t testing.TB, w *world) string {
+func startShippedNginx(t testing.TB, p places) string {
 	return runNginx(t, func(addr string) string {
-		return w.configuration(t, "nginx/gatehouse.conf", "listen 80;", "listen "+addr+";")
+		return p.configuration(t, "nginx/gatehouse.conf", "listen 80;", "listen "+addr+";")
 	})
 }
 
 // startCaddy runs a real Caddy with the configuration in deploy, and waits until it serves.
-func startCaddy(t testing.TB, w *world) string {
+func startCaddy(t testing.TB, p places) string {
 	t.Helper()
 	path := program(t, "caddy")
-	ln, err := net.Listen("tcp", "127.0.0.1:0") // Caddy inherits no socket, so that it has to get a port that is free
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // Caddy inherits no socket, so it has to get a port that is free
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := ln.Addr().String()
+	address := ln.Addr().String()
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(addr)
+	_, port, _ := net.SplitHostPort(address)
 	dir := t.TempDir()
 	file := write(t, dir, "Caddyfile", "{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}\n"+
-		w.configuration(t, "caddy/Caddyfile", host+" {", "http://"+host+":"+port+" {"))
+		p.configuration(t, "caddy/Caddyfile", host+" {", "http://"+host+":"+port+" {"))
 	cmd := exec.Command(path, "run", "--adapter", "caddyfile", "--config", file)
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	run(t, cmd, "serving initial configuration")
-	return addr
+	launch(t, cmd, "serving initial configuration")
+	return address
 }
 
 // startHAProxy runs a real HAProxy with the configuration and the script in deploy. It inherits its listening socket, so that it can be
 // connected to at once.
-func startHAProxy(t testing.TB, w *world) string {
+func startHAProxy(t testing.TB, p places) string {
 	t.Helper()
 	path := program(t, "haproxy")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,15 +76,15 @@ func startHAProxy(t testing.TB, w *world) string {
 	defer socket.Close()
 	dir := t.TempDir()
 	script := write(t, dir, "gatehouse.lua", shipped(t, "haproxy/gatehouse.lua"))
-	file := write(t, dir, "haproxy.cfg", w.configuration(t, "haproxy/haproxy.cfg", "/etc/haproxy/gatehouse.lua", script, "bind :80", "bind fd@3"))
+	file := write(t, dir, "haproxy.cfg", p.configuration(t, "haproxy/haproxy.cfg", "/etc/haproxy/gatehouse.lua", script, "bind :80", "bind fd@3"))
 	cmd := exec.Command(path, "-db", "-f", file)
 	cmd.ExtraFiles = []*os.File{socket} // which becomes number 3
-	run(t, cmd, "")
+	launch(t, cmd, "")
 	return ln.Addr().String()
 }
 
 // startTraefik runs a real Traefik with the configuration in deploy. It inherits its listening socket, as from systemd.
-func startTraefik(t testing.TB, w *world) string {
+func startTraefik(t testing.TB, p places) string {
 	t.Helper()
 	// The first time, this takes minutes. make e2e does it before the tests are timed.
 	built, err := exec.Command("go", "-C", "traefik", "tool", "-n", "traefik").Output()
@@ -102,27 +102,27 @@ func startTraefik(t testing.TB, w *world) string {
 	}
 	defer socket.Close()
 	dir := t.TempDir()
-	dynamic := write(t, dir, "gatehouse.yaml", w.configuration(t, "traefik/gatehouse.yaml"))
+	dynamic := write(t, dir, "gatehouse.yaml", p.configuration(t, "traefik/gatehouse.yaml"))
 	static := write(t, dir, "traefik.yaml", shipped(t, "traefik/traefik.yaml", "/etc/traefik/gatehouse.yaml", dynamic)+
 		"global: { checkNewVersion: false }\n")
 	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, strings.TrimSpace(string(built)), "--configFile="+static)
 	cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=web")
 	cmd.ExtraFiles = []*os.File{socket} // which becomes number 3
-	run(t, cmd, "")
+	launch(t, cmd, "")
 	await(t, ln.Addr().String())
 	return ln.Addr().String()
 }
 
-// await waits until a front proxy knows its routes.
+// await waits until a front proxy knows its routes, so that Gatehouse refuses a request without a session.
 func await(t testing.TB, address string) {
 	t.Helper()
 	http := clientOf(t, address, &atomic.Int64{})
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range 1500 {
-		if resp, err := http.Get("http://" + host + "/assets/"); err == nil {
+		if resp, err := http.Get("http://" + host + "/"); err == nil {
 			_ = resp.Body.Close()
-			if resp.StatusCode == 200 {
+			if resp.StatusCode == 401 {
 				return
 			}
 		}
@@ -131,8 +131,8 @@ func await(t testing.TB, address string) {
 	t.Fatal("the front proxy has no route after half a minute")
 }
 
-// run starts a program that runs until the test ends, and waits for it to say that it is ready, unless ready is empty.
-func run(t testing.TB, cmd *exec.Cmd, ready string) {
+// launch starts a program that runs until the test ends, and waits for it to say that it is ready, unless ready is empty.
+func launch(t testing.TB, cmd *exec.Cmd, ready string) {
 	t.Helper()
 	said, err := cmd.StderrPipe()
 	if err != nil {

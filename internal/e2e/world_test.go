@@ -5,20 +5,15 @@ import (
 	"encoding/json"
 	"html/template"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/app"
-	"github.com/gatehouse-proxy/gatehouse/internal/config"
 	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
@@ -33,14 +28,19 @@ const (
 	loginURL         = "https://auth.example.com/self-service/login/browser"
 )
 
+// places are what a front proxy stands between.
+type places struct {
+	gatehouse, app string   // host:port
+	weakened       []string // what is replaced in the configuration of the front proxy: old and new in turn, with APP for the address of the app
+}
+
 // A world is a session service, a Gatehouse with the configuration in deploy, and an application, between which a front proxy belongs.
 type world struct {
-	gatehouse string // host:port
-	app       string // host:port
-	service   *upstreamtest.Service
+	places
+	service *upstreamtest.Service
 
 	asked atomic.Int64 // requests that the application got
-	stop  func() error
+	stop  func()       // ends Gatehouse
 }
 
 // startWorld runs a world until the test ends. signIn is the URL of the page where people sign in, or empty for the one in deploy.
@@ -55,33 +55,8 @@ func startWorld(t testing.TB, signIn string) *world {
 	if signIn != "" {
 		text = strings.Replace(text, loginURL, signIn, 1)
 	}
-	cfg, err := config.Parse("gatehouse.yaml", []byte(text+"\nadmin: \"\"\n"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan struct{})
-	a, err := app.New(cfg, app.Options{Logger: slog.New(slog.DiscardHandler), OnReady: func() { close(ready) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
-	w.stop = sync.OnceValue(func() error {
-		cancel()
-		return <-ended
-	})
-	t.Cleanup(func() {
-		if err := w.stop(); err != nil {
-			t.Errorf("gateway ended: %v", err)
-		}
-	})
-	select {
-	case <-ready:
-	case err := <-ended:
-		ended <- err
-		t.Fatalf("gateway ended: %v", err)
-	}
+	a, stop := run(t, text+"\nadmin: \"\"\n")
+	w.stop = stop
 	w.gatehouse = a.Address(app.Requests).String()
 	return w
 }
@@ -89,23 +64,30 @@ func startWorld(t testing.TB, signIn string) *world {
 // shipped returns the text of a file in deploy with every old, which must be there, in place of the new that follows it.
 func shipped(t testing.TB, file string, oldnew ...string) string {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "../../deploy", file))
+	text, err := os.ReadFile("../../deploy/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; i < len(oldnew); i += 2 {
-		if !strings.Contains(string(text), oldnew[i]) {
-			t.Fatalf("deploy/%s has no %q", file, oldnew[i])
-		}
-	}
-	return strings.NewReplacer(oldnew...).Replace(string(text))
+	return replace(t, file, string(text), oldnew)
 }
 
-// configuration returns the text of a file in deploy with the addresses of w, and what else is to be replaced as for [shipped].
-func (w *world) configuration(t testing.TB, file string, oldnew ...string) string {
+// replace puts the new once in place of the old before it, which must be there.
+func replace(t testing.TB, file, text string, oldnew []string) string {
 	t.Helper()
-	return shipped(t, file, append([]string{gatehouseAddress, w.gatehouse, appAddress, w.app}, oldnew...)...)
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(text, oldnew[i]) {
+			t.Fatalf("deploy/%s has no %q", file, oldnew[i])
+		}
+		text = strings.Replace(text, oldnew[i], oldnew[i+1], 1)
+	}
+	return text
+}
+
+// configuration returns the text of a file in deploy with the addresses of p, and what else is to be replaced as for [shipped].
+func (p places) configuration(t testing.TB, file string, oldnew ...string) string {
+	t.Helper()
+	text := shipped(t, file, append([]string{gatehouseAddress, p.gatehouse, appAddress, p.app}, oldnew...)...)
+	return strings.ReplaceAll(replace(t, file, text, p.weakened), "APP", p.app)
 }
 
 // A seen request is what the application got.
