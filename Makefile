@@ -39,7 +39,8 @@ unit: ## Run the tests of the main module, with the race detector and without
 	$(GO) test -shuffle=on ./... # allocations are counted, and damaged files mapped, without the race detector only
 
 .PHONY: e2e
-e2e: ## Run the tests against real clients and servers
+e2e: ## Run the tests against real clients and servers, which .ci/run installs. The first time, this builds Traefik, which takes minutes
+	cd internal/e2e/traefik && $(GO) tool -n traefik
 	cd internal/e2e && $(GO) test $(RACE) -shuffle=on ./...
 
 .PHONY: soak
@@ -88,6 +89,7 @@ tidy-check:
 	$(GO) mod tidy -diff
 	cd internal/e2e && $(GO) mod tidy -diff
 	cd bench && $(GO) mod tidy -diff
+	cd internal/e2e/traefik && $(GO) mod tidy -diff
 
 .PHONY: check
 check: lint test ## Run all that CI runs

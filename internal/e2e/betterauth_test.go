@@ -75,7 +75,7 @@ func startBetterAuth(t *testing.T) *betterAuth {
 // gate runs a gateway in front of it, with more lines of configuration.
 func (b *betterAuth) gate(lines ...string) *app.App {
 	b.t.Helper()
-	return run(b.t, fmt.Sprintf(`
+	a, _ := run(b.t, fmt.Sprintf(`
 listen: 127.0.0.1:0
 admin: 127.0.0.1:0
 upstream: { better_auth: { url: %[1]q }, timeout: 30s }
@@ -85,6 +85,7 @@ routes:
   - { match: { path: /* }, access: session }
 %[2]s
 `, b.url, strings.Join(lines, "\n")))
+	return a
 }
 
 // post sends JSON to the server by way of a gateway, and returns the session cookie that is set, if one is.

@@ -1,19 +1,12 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,69 +24,6 @@ routes:
 identity_headers: { X-User-Id: identity.id, X-User-Email: identity.traits.email }
 login: { url: "http://auth.example.com/login", allowed_hosts: [app.example.com] }
 trusted_proxies: [127.0.0.1]
-`
-
-// soundNginx asks Gatehouse about every request.
-const soundNginx = `
-	server_name app.example.com;
-	underscores_in_headers off;
-	ignore_invalid_headers on;
-	large_client_header_buffers 4 16k;
-	location = /.gatehouse/auth {
-		internal;
-		proxy_pass http://GATEHOUSE/.gatehouse/auth/nginx;
-		proxy_pass_request_body off;
-		proxy_set_header Content-Length "";
-		proxy_set_header X-Original-URL $scheme://$host$request_uri;
-		proxy_set_header X-Original-Method $request_method;
-		proxy_set_header X-Original-URI "";
-	}
-	location / {
-		auth_request /.gatehouse/auth;
-		auth_request_set $user $upstream_http_x_user_id;
-		auth_request_set $email $upstream_http_x_user_email;
-		auth_request_set $login $upstream_http_location;
-		error_page 401 = @login;
-		proxy_pass http://APP;
-		proxy_set_header X-User-Id $user;
-		proxy_set_header X-User-Email $email;
-		proxy_set_header X-Original-URL "";
-		proxy_set_header X-Rewrite-URL "";
-		proxy_set_header X-HTTP-Method "";
-		proxy_set_header X-HTTP-Method-Override "";
-		proxy_set_header X-Method-Override "";
-		proxy_set_header X-Middleware-Subrequest "";
-	}
-	location @login {
-		add_header Cache-Control no-store always;
-		return 302 $login;
-	}`
-
-// soundCaddy does the same.
-const soundCaddy = `{
-	admin off
-	auto_https off
-	default_bind 127.0.0.1
-}
-http://app.example.com:PORT {
-	route {
-		request_header -*_*
-		request_header -*.*
-		@names header_regexp Connection (?i)x-
-		request_header @names -Connection
-		forward_auth GATEHOUSE {
-			uri /.gatehouse/auth/caddy
-			copy_headers X-User-Id X-User-Email
-		}
-		request_header -X-Original-Url
-		request_header -X-Rewrite-Url
-		request_header -X-Http-Method
-		request_header -X-Http-Method-Override
-		request_header -X-Method-Override
-		request_header -X-Middleware-Subrequest
-		reverse_proxy APP
-	}
-}
 `
 
 // An examination is a front proxy that may be weak, what it asks, and what it protects.
@@ -132,16 +62,9 @@ func (e *examination) serve(t *testing.T, w http.ResponseWriter, r *http.Request
 	}
 }
 
-// fill puts addresses into a configuration, and in place of each old, which must be there, the new that follows it.
-func (e *examination) fill(t *testing.T, text string, oldnew ...string) string {
-	t.Helper()
-	for i := 0; i < len(oldnew); i += 2 {
-		if !strings.Contains(text, oldnew[i]) {
-			t.Fatalf("the configuration has no %q", oldnew[i])
-		}
-		text = strings.Replace(text, oldnew[i], oldnew[i+1], 1)
-	}
-	return strings.NewReplacer("GATEHOUSE", strings.TrimPrefix(e.gatehouse.url, "http://"), "APP", e.app).Replace(text)
+// places are those of e, for a front proxy that is weakened so.
+func (e *examination) places(weakened []string) places {
+	return places{gatehouse: strings.TrimPrefix(e.gatehouse.url, "http://"), app: e.app, weakened: weakened}
 }
 
 // run examines the deployment at an address, and checks what is found.
@@ -170,19 +93,31 @@ func (e *examination) run(t *testing.T, address, echo string, want ...string) {
 	}
 }
 
+// TestDoctorPasses examines what is shipped.
+func TestDoctorPasses(t *testing.T) {
+	for name, start := range map[string]func(testing.TB, places) string{
+		"nginx": startShippedNginx, "caddy": startCaddy, "haproxy": startHAProxy, "traefik": startTraefik,
+	} {
+		for _, echo := range []string{private, public} {
+			t.Run(name+echo, func(t *testing.T) {
+				e := newExamination(t)
+				e.run(t, start(t, e.places(nil)), echo)
+			})
+		}
+	}
+}
+
 const private, public = "/private/headers", "/assets/headers"
 
-// TestDoctorNginx examines a real nginx: sound, and weakened in one way.
+// TestDoctorNginx examines a real nginx that is weakened in one way.
 func TestDoctorNginx(t *testing.T) {
 	f := func(name, echo string, oldnew []string, want ...string) {
 		t.Run(name, func(t *testing.T) {
 			e := newExamination(t)
-			e.run(t, startNginx(t, e.fill(t, soundNginx, oldnew...)), echo, want...)
+			e.run(t, startShippedNginx(t, e.places(oldnew)), echo, want...)
 		})
 	}
 	const asks = "auth_request /.gatehouse/auth;"
-	f("sound", private, nil)
-	f("sound, with a public echo", public, nil)
 	f("open", private, []string{asks, ""}, "open")
 	f("a path that is not asked about", private, []string{"location / {", "location /assets/ { proxy_pass http://APP; } location / {"},
 		"path_passes")
@@ -191,7 +126,7 @@ func TestDoctorNginx(t *testing.T) {
 		"set $target $request_uri; if ($http_x_forwarded_uri) { set $target $http_x_forwarded_uri; } " + asks,
 	}, "claim_believed")
 	f("underscores", private, []string{"underscores_in_headers off", "underscores_in_headers on"}, "alias_passes")
-	f("identity that is not set", private, []string{"proxy_set_header X-User-Email $email;", ""}, "identity_missing", "identity_spoofed")
+	f("identity that is not set", private, []string{"proxy_set_header X-User-Email $gatehouse_user_email;", ""}, "identity_missing", "identity_spoofed")
 	f("headers that change the path", private, []string{`proxy_set_header X-Rewrite-URL "";`, ""}, "rewrite_passes")
 	f("a public path of which the headers are not set", public, []string{"location / {", "location /assets/ { proxy_pass http://APP; } location / {"},
 		"path_passes", "identity_spoofed", "rewrite_passes")
@@ -205,74 +140,21 @@ func TestDoctorCaddy(t *testing.T) {
 	f := func(name, echo string, oldnew []string, want ...string) {
 		t.Run(name, func(t *testing.T) {
 			e := newExamination(t)
-			e.run(t, startCaddyWith(t, e.fill(t, soundCaddy, oldnew...)), echo, want...)
+			e.run(t, startCaddy(t, e.places(oldnew)), echo, want...)
 		})
 	}
-	const asks, ask = "forward_auth GATEHOUSE {", "forward_auth @asked GATEHOUSE {"
-	f("sound", private, nil)
+	const asks, ask = "\treverse_proxy", "\treverse_proxy @asked"
 	f("open", private, []string{asks, "@asked path /admin/*\n" + ask}, "open")
 	f("paths that are asked about", private, []string{asks, "@asked path /private /private/* /sign-out\n" + ask}, "path_passes")
 	f("an address that is believed", private, []string{asks, "@asked not header X-Forwarded-For 127.0.0.1\n" + ask}, "claim_believed")
 	f("methods that are asked about", private, []string{asks, "@asked method GET POST\n" + ask}, "method_passes")
-	f("underscores", private, []string{"request_header -*_*", ""}, "alias_passes")
-	f("dots", private, []string{"request_header -*.*", ""}, "alias_passes")
-	f("identity that Connection names", private, []string{"request_header @names -Connection", ""}, "identity_dropped")
-	f("identity that is not copied", private, []string{"copy_headers X-User-Id X-User-Email", "copy_headers X-User-Id"},
-		"identity_missing", "identity_spoofed")
-	f("headers that change the path", private, []string{"request_header -X-Original-Url", ""}, "rewrite_passes")
-	f("a sign-out that ends nothing", private, []string{"reverse_proxy APP", "respond /sign-out 200\nreverse_proxy APP"}, "logout_ignored")
-}
-
-// startCaddyWith runs a real Caddy, and waits until it serves. PORT in the configuration is where.
-func startCaddyWith(t *testing.T, configuration string) string {
-	t.Helper()
-	path, err := exec.LookPath("caddy")
-	if err != nil {
-		t.Fatal("caddy is needed for this test: apt-get install caddy, or run .ci/run")
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0") // Caddy inherits no socket, so it has to get a port that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	_ = ln.Close()
-	_, port, _ := net.SplitHostPort(address)
-	dir := t.TempDir()
-	file := filepath.Join(dir, "Caddyfile")
-	if err := os.WriteFile(file, []byte(strings.Replace(configuration, "PORT", port, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "run", "--adapter", "caddyfile", "--config", file)
-	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	said, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		waiting := true
-		for lines := bufio.NewScanner(said); lines.Scan(); {
-			if waiting && strings.Contains(lines.Text(), "serving initial configuration") {
-				waiting = false
-				close(ready)
-			} else if !strings.Contains(lines.Text(), `"level":"info"`) {
-				_, _ = io.WriteString(t.Output(), lines.Text()+"\n")
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
-		_ = cmd.Wait()
-	})
-	select {
-	case <-ready:
-	case <-ended:
-		t.Fatal("caddy does not run")
-	}
-	return address
+	f("underscores", private, []string{"header_up -*_*", ""}, "alias_passes")
+	f("dots", private, []string{"header_up -*.*", ""}, "alias_passes")
+	f("identity that Connection names", private, []string{
+		"header_up X-User-Id {http.vars.user_id}", "", "header_up X-User-Email {http.vars.user_email}", "", "\tvars {",
+		"request_header X-User-Id {http.reverse_proxy.header.X-User-Id}\nrequest_header X-User-Email {http.reverse_proxy.header.X-User-Email}\nvars {",
+	}, "identity_dropped")
+	f("identity that is not copied", private, []string{"header_up X-User-Email {http.vars.user_email}", ""}, "identity_missing", "identity_spoofed")
+	f("headers that change the path", private, []string{"header_up -X-Original-*", ""}, "rewrite_passes")
+	f("a sign-out that ends nothing", private, []string{asks, "@out {\npath /sign-out\nheader Cookie *\n}\nrespond @out 200\n" + asks}, "logout_ignored")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/app"
@@ -32,22 +33,22 @@ func start(t *testing.T) *gatehouse {
 
 func startWith(t *testing.T, configuration string) *gatehouse {
 	t.Helper()
-	a := run(t, configuration)
+	a, _ := run(t, configuration)
 	return &gatehouse{
 		url:     "http://" + a.Address(app.Requests).String(),
 		service: "http://" + a.Address(app.ServiceAdmin).String(),
 	}
 }
 
-// run runs a gateway until the test ends.
-func run(t *testing.T, configuration string) *app.App {
+// run runs a gateway until the test ends, or until stop is called.
+func run(t testing.TB, configuration string) (a *app.App, stop func()) {
 	t.Helper()
 	cfg, err := config.Parse("test.yaml", []byte(configuration), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ready := make(chan struct{})
-	a, err := app.New(cfg, app.Options{Logger: slog.New(slog.DiscardHandler), OnReady: func() { close(ready) }})
+	a, err = app.New(cfg, app.Options{Logger: slog.New(slog.DiscardHandler), OnReady: func() { close(ready) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,13 +60,14 @@ func run(t *testing.T, configuration string) *app.App {
 	case err := <-ended:
 		t.Fatalf("gateway ended: %v", err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("gateway ended: %v", err)
 		}
 	})
-	return a
+	t.Cleanup(stop)
+	return a, stop
 }
 
 // A created is what the session service says of a session that it has made.

@@ -5,21 +5,21 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 )
 
-// startNginx runs a real nginx with the directives given in its one server, and returns its address. It inherits its listening socket,
-// so that it can be connected to at once (https://nginx.org/en/docs/control.html#upgrade is what the variable is for).
-func startNginx(t *testing.T, server string) string {
+// startNginx runs a real nginx with the directives given in its one server, and returns its address.
+func startNginx(t testing.TB, server string) string {
 	t.Helper()
-	path, err := exec.LookPath("nginx")
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/nginx"); err != nil { // where it is on Debian, which is in the PATH of root only
-			t.Fatal("nginx is needed for this test: apt-get install nginx, or run .ci/run")
-		}
-	}
+	return runNginx(t, func(addr string) string { return fmt.Sprintf("server { listen %s; %s }", addr, server) })
+}
+
+// runNginx runs a real nginx that listens where it returns. http returns what is in its http section. It inherits its listening socket, so
+// that it can be connected to at once (https://nginx.org/en/docs/control.html#upgrade is what the variable is for).
+func runNginx(t testing.TB, http func(addr string) string) string {
+	t.Helper()
+	path := program(t, "nginx")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -43,12 +43,9 @@ func startNginx(t *testing.T, server string) string {
 			access_log off;
 			client_body_temp_path %[2]s/body; proxy_temp_path %[2]s/proxy;
 			fastcgi_temp_path %[2]s/fastcgi; uwsgi_temp_path %[2]s/uwsgi; scgi_temp_path %[2]s/scgi;
-			server { listen %s; %s }
-		}`, user, dir, addr, server)
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
+			%s
+		}`, user, dir, http(addr))
+	file := write(t, dir, "nginx.conf", conf)
 	cmd := exec.Command(path, "-p", dir, "-e", "stderr", "-c", file)
 	cmd.Stderr, cmd.Stdout = t.Output(), t.Output()
 	cmd.ExtraFiles = []*os.File{socket} // which becomes number 3
