@@ -15,7 +15,7 @@ func (e *examination) surfaces() {
 			open = append(open, Evidence{r.sent(), a.String()})
 		}
 	}
-	e.result("admin_exposed", High, open, "the admin listener is out of reach")
+	e.result("admin_exposed", High, open, "the admin listener is not passed on (its own port, 9090 by default, was not tried)")
 }
 
 // ours reports whether a page looks like one of the admin listener.
