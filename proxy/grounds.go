@@ -17,7 +17,8 @@ type grounds struct {
 	credential Presented         // nothing if there is no session
 	session    *upstream.Session // nil if it was let in without
 
-	route, identity string // for the log
+	at              policy.App // which it was opened to
+	route, identity string     // for the log
 
 	policy *policy.Policy // by which it was judged last
 	mark   uint64         // revocations up to this one do not concern it
@@ -32,7 +33,7 @@ func (r *request) grounds() grounds {
 	d := &r.decision
 	g := grounds{
 		target: r.target.clone(),
-		origin: r.origin(), session: d.Session, route: d.Route.Name, policy: d.View.Policy(), mark: r.mark, quiet: time.Now(),
+		origin: r.origin(), session: d.Session, at: d.Route.App, route: d.Route.Name, policy: d.View.Policy(), mark: r.mark, quiet: time.Now(),
 	}
 	g.origin.line, g.origin.host = bytes.Clone(g.origin.line), bytes.Clone(g.origin.host)
 	if d.Session != nil {
@@ -63,7 +64,8 @@ func (ts *tunnels) judgeAgain(t *tunnel) (d policy.Decision) {
 	return d
 }
 
-// settle draws the conclusion of d. A tunnel that began with a session goes on with that session only. The lock of tunnels is held.
+// settle draws the conclusion of d. A tunnel that began with a session goes on with that session only, and with the application that it was
+// opened to. The lock of tunnels is held.
 func (t *tunnel) settle(d *policy.Decision) {
 	t.inLine = false
 	switch {
@@ -71,7 +73,7 @@ func (t *tunnel) settle(d *policy.Decision) {
 		t.end(EndedByOutage)
 	case d.Verdict == policy.Unauthenticated && t.session != nil, d.Verdict == policy.Refused:
 		t.end(EndedByRevocation)
-	case d.Verdict != policy.Allowed:
+	case d.Verdict != policy.Allowed, d.Route.App != t.at:
 		t.end(EndedByPolicy)
 	case t.session == nil:
 		t.policy = d.View.Policy()

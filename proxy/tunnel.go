@@ -20,7 +20,7 @@ const (
 	EndedByApp                             // the application did
 	EndedByRevocation                      // the session was revoked, or the session service says that there is none any more
 	EndedByExpiry                          // the session's time was up
-	EndedByPolicy                          // the routes were reloaded, and would not let it in any more
+	EndedByPolicy                          // the routes were reloaded, and would not let it in any more, or elsewhere
 	EndedByOutage                          // it can no longer be known whose session it is
 	EndedByIdleness                        // nothing passed for too long
 	EndedByShutdown                        // the gateway ends

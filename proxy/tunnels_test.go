@@ -105,9 +105,14 @@ func compileRules(t *testing.T, rules ...policy.Rule) *policy.Policy {
 	return p
 }
 
+// A testApp is an application of a route, by its name.
+type testApp string
+
+func (a testApp) Name() string { return string(a) }
+
 func newWatched(t *testing.T, idle time.Duration) *watched {
 	w := &watched{t: t, server: NewTestServer(nil), ended: make(chan TunnelEnd, 1000), hit: map[uint64]bool{}}
-	gate := NewGate(nil, compileRules(t, policy.Rule{Path: "/*", Access: policy.OptionalAccess}))
+	gate := NewGate(nil, compileRules(t, policy.Rule{Path: "/*", Access: policy.OptionalAccess, App: testApp("first")}))
 	w.tunnels = &tunnels{
 		cfg: TunnelConfig{Max: 1000, Idle: idle, Revocations: w, Sessions: w}, gate: gate.asking(w), base: t.Context(), observer: w,
 		logger: slog.New(slog.DiscardHandler),
@@ -133,6 +138,7 @@ func (w *watched) openTo(app net.Conn, anonymous bool) (client peer) {
 	w.t.Helper()
 	clientNear, clientFar := net.Pipe()
 	g := grounds{
+		at:     testApp("first"),
 		target: Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/x")},
 		origin: origin{lines: 1, line: []byte("https://app.example.com"), host: []byte("app.example.com")},
 		policy: w.gate.Policy(), mark: w.LatestRevocation(), quiet: time.Now(),
@@ -335,6 +341,9 @@ func TestReloadEndsTunnels(t *testing.T) {
 	all := policy.Rule{Path: "/*", Access: policy.SessionAccess}
 	f := func(name string, why TunnelEnd, anonymous bool, rule policy.Rule) {
 		t.Helper()
+		if rule.App == nil {
+			rule.App = testApp("first")
+		}
 		watch(t, name, 0, func(w *watched) {
 			client, app := w.open(anonymous)
 			time.Sleep(time.Second)
@@ -355,6 +364,8 @@ func TestReloadEndsTunnels(t *testing.T) {
 	f("more is required", EndedByPolicy, false, policy.Rule{Path: "/*", Access: policy.SessionAccess, Require: policy.Requirement{AAL: upstream.AAL2}})
 	f("another origin", EndedByPolicy, false, policy.Rule{Path: "/*", Access: policy.SessionAccess, Origins: []string{"https://other.example.com"}})
 	f("public", EndedByPolicy, false, policy.Rule{Path: "/*", Access: policy.PublicAccess})
+	f("another application", EndedByPolicy, false, policy.Rule{Path: "/*", Access: policy.SessionAccess, App: testApp("second")})
+	f("another application without a session", EndedByPolicy, true, policy.Rule{Path: "/*", Access: policy.PublicAccess, App: testApp("second")})
 }
 
 // Nobody is asked about a tunnel without a session, and a revocation is none of its business.
