@@ -170,18 +170,40 @@ func (r *request) tell(o *Outcome) {
 	}
 	credentials, strip := &r.cfg.Credentials, r.stripFor(view.Policy())
 	token := strings.ToLower(credentials.TokenHeader)
+	if credentials.Cookie != "" && keeps != upstream.Cookie {
+		o.leaveOtherCookies(r.lines.cookies, credentials.Cookie)
+	}
 	for _, h := range r.described.Header {
 		switch {
-		case h.Name == "cookie" && credentials.Cookie != "" && keeps != upstream.Cookie:
-			if rest := string(appendOtherCookies(nil, []byte(h.Value), credentials.Cookie)); rest == "" {
-				o.Remove = append(o.Remove, h.Name)
-			} else if rest != h.Value {
-				o.Header = append(o.Header, HeaderLine{fasthttp.HeaderCookie, rest})
-			}
 		case h.Name == token && keeps != upstream.SessionToken, strip.forged(h.Name),
 			h.Name == "authorization" && keeps != upstream.Bearer && credentials.Bearer && hasBearer([]byte(h.Value)):
 			o.Remove = append(o.Remove, h.Name)
 		}
+	}
+}
+
+// leaveOtherCookies says what becomes of the Cookie lines of a request so that none called name is left. What says so is for all lines at
+// once, whoever carries it out, so that the others are joined into one line (RFC 9113 section 8.2.3).
+func (o *Outcome) leaveOtherCookies(lines [][]byte, name string) {
+	var left []byte
+	changed := false
+	for _, line := range lines {
+		rest := appendOtherCookies(nil, line, name)
+		changed = changed || !bytes.Equal(rest, line)
+		if len(rest) == 0 {
+			continue
+		}
+		if len(left) > 0 {
+			left = append(left, "; "...)
+		}
+		left = append(left, rest...)
+	}
+	switch {
+	case !changed:
+	case len(left) == 0:
+		o.Remove = append(o.Remove, "cookie")
+	default:
+		o.Header = append(o.Header, HeaderLine{fasthttp.HeaderCookie, string(left)})
 	}
 }
 

@@ -61,6 +61,21 @@ func TestAllows(t *testing.T) {
 		{Key: "X-Session-Token", RawValue: []byte("alice")}, {Key: "cookie", RawValue: []byte("a=1")},
 	}}
 	g.allows(raw, alice, []string{"x-session-token"}, nil)
+	cookies := func(path string, removed []string, want []string, lines ...string) {
+		t.Helper()
+		var all []*corev3.HeaderValue
+		for _, line := range lines {
+			all = append(all, &corev3.HeaderValue{Key: "Cookie", RawValue: []byte(line)})
+		}
+		raw := about("GET", path, nil)
+		raw.Attributes.Request.Http.Headers, raw.Attributes.Request.Http.HeaderMap = nil, &corev3.HeaderMap{Headers: all}
+		g.allows(raw, append(want, alice...), removed, nil)
+	}
+	cookies("/x", nil, []string{"cookie: a=b; c=d"}, "a=b; session=alice", "c=d")
+	cookies("/x", nil, []string{"cookie: a=b; z=y"}, "a=b", "session=alice; z=y", "session=alice")
+	cookies("/x", nil, []string{"cookie: a=b"}, "session=alice", "a=b")
+	cookies("/x", []string{"cookie"}, nil, "session=alice", "session=alice", "session=")
+	cookies("/keeps/x", nil, nil, "a=b", "session=alice; z=y", "c=d")
 	named := about("GET", "/deny/x", nil)
 	named.Attributes.ContextExtensions = map[string]string{"route": "public"}
 	named.Attributes.Request.Http.Host = "elsewhere.example.com"
