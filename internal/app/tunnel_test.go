@@ -137,13 +137,22 @@ func TestWebSocketEndsWithItsSession(t *testing.T) {
 	ended.ends()
 	bystander.lives()
 
-	w.configure(override(strings.Split(strings.TrimSpace(w.yaml), "\n"), []string{"routes: [{ match: { path: /* }, access: deny }]"})...)
-	if _, err := w.app.Reload(); err != nil {
-		t.Fatal(err)
+	reload := func(routes string) {
+		t.Helper()
+		w.configure(override(strings.Split(strings.TrimSpace(w.yaml), "\n"), []string{"routes: [" + routes + "]"})...)
+		if _, err := w.app.Reload(); err != nil {
+			t.Fatal(err)
+		}
 	}
+	gone := w.socket("/gone", "X-Session-Token: bystander")
+	reload("{ match: { path: /gone }, access: deny }, { match: { path: /* }, access: session }")
+	gone.ends()
+	bystander.lives() // its route leads to the application that it was opened to
+	other := strings.TrimPrefix(chatting(t), "app: ")
+	reload("{ match: { path: /* }, access: session, app: '" + other + "' }")
 	bystander.ends()
 	metric := w.get(w.admin + "/metrics").body
-	for _, line := range []string{`gatehouse_tunnels_ended_total{cause="revoked"} 1`, `gatehouse_tunnels_ended_total{cause="policy"} 1`} {
+	for _, line := range []string{`gatehouse_tunnels_ended_total{cause="revoked"} 1`, `gatehouse_tunnels_ended_total{cause="policy"} 2`} {
 		if !strings.Contains(metric, line) {
 			t.Errorf("no metric %s", line)
 		}
