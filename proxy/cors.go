@@ -23,7 +23,7 @@ func (r *request) preflight() (policy.Decision, bool) {
 	}
 	origin, ok := r.single(headerOrigin)
 	announced, announces := r.single(headerRequestedMethod)
-	if !ok || !announces || hasRequestBody(&r.ctx.Request.Header) || !policy.KnownMethod(announced) {
+	if !ok || !announces || r.announcesBody() || !policy.KnownMethod(announced) {
 		return policy.Decision{}, false
 	}
 	return r.cfg.Gate.Preflight(r.target, announced, origin)

@@ -138,6 +138,19 @@ func (r *request) single(name string) ([]byte, bool) {
 	return []byte(value), count == 1 && value != ""
 }
 
+// announcesBody reports whether the request that is judged announces a body. A length of a Description that is not plainly 0 is one.
+func (r *request) announcesBody() bool {
+	if r.described == nil {
+		return hasRequestBody(&r.ctx.Request.Header)
+	}
+	for _, h := range r.described.Header {
+		if h.Name == "transfer-encoding" || h.Name == "content-length" && h.Value != "0" {
+			return true
+		}
+	}
+	return false
+}
+
 // readDescription reads the target of a request as a Description has it.
 func readDescription(r *request) (t Target, f fault) {
 	d, ok := r.described, false

@@ -141,6 +141,28 @@ func TestDenies(t *testing.T) {
 	}
 }
 
+// A preflight that the application answers itself needs no session. With a body it is none.
+func TestPreflightsHaveNoBody(t *testing.T) {
+	g := newGate(t, "127.0.0.0/8", false)
+	f := func(status int, name, value string) {
+		t.Helper()
+		req := about("OPTIONS", "/pass/x", map[string]string{
+			"origin": "https://www.example.com", "access-control-request-method": "PUT", name: value,
+		})
+		if status == http.StatusOK {
+			g.allows(req, []string{"x-user-id: ", "x-user-phone: "}, nil, nil)
+		} else if got := g.check(req).GetDeniedResponse().GetStatus().GetCode(); int(got) != status {
+			t.Errorf("%s: %s: status %d, want %d", name, value, got, status)
+		}
+	}
+	f(200, "accept", "*/*")
+	f(200, "content-length", "0")
+	for _, length := range []string{"1", "00", "0,5", ""} {
+		f(401, "content-length", length)
+	}
+	f(401, "transfer-encoding", "chunked")
+}
+
 // Browsers are led to sign in, to a second factor, and not for ever.
 func TestLeads(t *testing.T) {
 	g := newGate(t, "127.0.0.0/8", false)

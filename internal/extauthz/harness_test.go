@@ -121,6 +121,7 @@ func newGate(t testing.TB, trusted string, explain bool) *gate {
 		{Name: "keeps", Path: "/keeps/*", Access: policy.SessionAccess, ForwardCredential: true},
 		{Name: "deny", Path: "/deny/*", Access: policy.DenyAccess},
 		{Name: "strong", Path: "/strong/*", Access: policy.SessionAccess, Require: policy.Requirement{AAL: upstream.AAL2}},
+		{Name: "pass", Path: "/pass/*", Access: policy.SessionAccess, CORS: &policy.CORS{Pass: true}},
 		{Name: "all", Host: "app.example.com", Path: "/*", Access: policy.SessionAccess},
 	}, []policy.Header{{Name: "X-User-Id", Path: "identity.id"}, {Name: "X-User-Phone", Path: "identity.traits.phone"}})
 	if err != nil {
