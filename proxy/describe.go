@@ -26,6 +26,15 @@ type Description struct {
 // A HeaderLine is one line of a head. In a Description its name is in lower case.
 type HeaderLine struct{ Name, Value string }
 
+// size returns how long the head is that d describes, as HTTP/1.1 has it.
+func (d *Description) size() int {
+	n := len(d.Method+"  HTTP/1.1\r\nhost: \r\n\r\n") + len(d.Target) + len(d.Host)
+	for _, h := range d.Header {
+		n += len(h.Name) + len(": \r\n") + len(h.Value)
+	}
+	return n
+}
+
 // An Outcome is what becomes of a request that is described. The zero Outcome lets nothing pass.
 type Outcome struct {
 	Status    int          // 200 and nothing else lets the request pass

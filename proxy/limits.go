@@ -141,14 +141,17 @@ func (r *request) beyondHead() Limit {
 	for _, line := range [...]int{forwardedURI, originalURL, originalURI} {
 		uri = max(uri, len(r.lines.described[line].value))
 	}
-	if r.described != nil {
-		uri = len(r.described.Target)
+	head := 0 // what came as bytes was counted while it was read
+	if d := r.described; d != nil {
+		uri, head = len(d.Target), d.size()
 	}
 	switch l := &r.limits; {
 	case uri > l.URI:
 		return URILimit
 	case r.lines.count > l.Headers:
 		return HeadersLimit
+	case head > l.Head:
+		return HeadLimit
 	default:
 		return 0
 	}

@@ -222,7 +222,19 @@ func TestMessagesAreBounded(t *testing.T) {
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("error %v", err)
 	}
-	g.allows(about("GET", "/public/x", map[string]string{"x-large": strings.Repeat("x", 100<<10)}), []string{"x-user-id: ", "x-user-phone: "}, nil, nil)
+	f := func(size, status int, reason policy.Reason) {
+		t.Helper()
+		req := about("GET", "/public/x", map[string]string{"x-large": strings.Repeat("x", size)})
+		if status == http.StatusOK {
+			g.allows(req, []string{"x-user-id: ", "x-user-phone: "}, nil, nil)
+		} else if got := g.check(req).GetDeniedResponse().GetStatus().GetCode(); int(got) != status || g.observer.last() != reason {
+			t.Errorf("%d bytes: status %d for %s, want %d", size, got, g.observer.last(), status)
+		}
+	}
+	head := len("GET /public/x HTTP/1.1\r\nhost: app.example.com\r\nx-forwarded-proto: https\r\nx-large: \r\n\r\n")
+	f(64<<10-head, 200, "")
+	f(64<<10-head+1, 431, policy.HeadTooLarge)
+	f(900<<10, 431, policy.HeadTooLarge)
 }
 
 // A question that is under way is answered before the end, and one that does not end is cut off.
