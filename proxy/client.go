@@ -43,6 +43,15 @@ func (r *request) shareholder() (client netip.Addr, anyNumber bool) {
 	return shareholder(last), true
 }
 
+// holder returns on whose share a request is; the zero Addr if they may have any number, or nobody knows who they are.
+func (r *request) holder() netip.Addr {
+	client, anyNumber := r.shareholder()
+	if anyNumber {
+		return netip.Addr{}
+	}
+	return client
+}
+
 // parseAddr reads an address without allocating.
 func parseAddr(b []byte) (netip.Addr, bool) {
 	if len(b) == 0 || bytes.IndexByte(b, '%') >= 0 { // a zone means nothing to others

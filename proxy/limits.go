@@ -59,6 +59,7 @@ const (
 	RequestsPerClientLimit
 	UnknownPerClientLimit
 	TunnelsLimit
+	TunnelsPerClientLimit
 	limitsEnd
 )
 
@@ -90,6 +91,7 @@ var limitTable = [limitsEnd]struct {
 	RequestsPerClientLimit:    {"requests_per_client", fasthttp.StatusTooManyRequests, policy.TooManyRequests},
 	UnknownPerClientLimit:     {"unknown_per_client", fasthttp.StatusTooManyRequests, policy.TooManyUnknown},
 	TunnelsLimit:              {"tunnels", fasthttp.StatusServiceUnavailable, policy.TooManyTunnels},
+	TunnelsPerClientLimit:     {"tunnels_per_client", fasthttp.StatusTooManyRequests, policy.TooManyOwnTunnels},
 }
 
 // String returns the limit as configuration, logs and metrics spell it.

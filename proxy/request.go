@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -229,15 +230,19 @@ func (r *request) forward(app *App, head []byte) {
 		r.turnAway(policy.Limited, policy.TooManyRequests)
 		return
 	}
-	if r.handshake && !r.tunnels.take() {
-		r.conn.settle()
-		r.turnAway(policy.Limited, policy.TooManyTunnels)
-		return
+	var holder netip.Addr // of a tunnel
+	if r.handshake {
+		holder = r.holder()
+		if over := r.tunnels.take(holder); over != 0 {
+			r.conn.settle()
+			r.turnAway(policy.Limited, limitTable[over].reason)
+			return
+		}
 	}
 	began := time.Now()
 	var err error
 	if r.handshake {
-		err = r.upgrade(app, head)
+		err = r.upgrade(app, head, holder)
 	} else {
 		err = app.exchange(r.base, r, head)
 	}
@@ -278,8 +283,8 @@ func (r *request) occupy() bool {
 	if most == 0 {
 		return true
 	}
-	client, anyNumber := r.shareholder()
-	if anyNumber || !client.IsValid() {
+	client := r.holder()
+	if !client.IsValid() {
 		return true
 	}
 	if !r.open.occupy(client, most) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,7 @@ func (e TunnelEnd) farewell() []byte {
 type tunnel struct {
 	grounds
 	registry *tunnels
+	holder   netip.Addr // on whose share it is; the zero Addr if on nobody's
 	client   *conn
 	app      net.Conn
 	began    time.Time
@@ -90,13 +92,13 @@ type tunnel struct {
 	why    atomic.Uint32 // a TunnelEnd
 }
 
-// upgrade passes a handshake on, and lets the tunnel begin if the application switches. It gives back the room that was taken for the tunnel
-// unless one begins, and returns the errors of [App.upgrade].
-func (r *request) upgrade(app *App, head []byte) error {
+// upgrade passes a handshake on, and lets the tunnel begin if the application switches. It gives back the room that was taken for a tunnel
+// of holder unless one begins, and returns the errors of [App.upgrade].
+func (r *request) upgrade(app *App, head []byte, holder netip.Addr) error {
 	begun := false
 	defer func() {
 		if !begun {
-			r.tunnels.giveBack()
+			r.tunnels.giveBack(holder)
 		}
 	}()
 	c, answer, err := app.upgrade(r.base, r, head)
@@ -110,7 +112,7 @@ func (r *request) upgrade(app *App, head []byte) error {
 	}
 	answer = append(answer, "\r\n"...)
 	first, _ := c.r.Peek(c.r.Buffered())
-	t := &tunnel{grounds: r.grounds(), registry: r.tunnels, client: r.conn, app: c.Conn, began: r.began}
+	t := &tunnel{grounds: r.grounds(), registry: r.tunnels, holder: holder, client: r.conn, app: c.Conn, began: r.began}
 	t.client.pending.Store(new(io.Closer(t)))
 	r.ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols) // for the log; the answer is our own
 	r.ctx.HijackSetNoResponse(true)
@@ -127,7 +129,7 @@ func (r *request) upgrade(app *App, head []byte) error {
 
 // Close ends a tunnel that never began.
 func (t *tunnel) Close() error {
-	t.registry.giveBack()
+	t.registry.giveBack(t.holder)
 	return t.app.Close()
 }
 

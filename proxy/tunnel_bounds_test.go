@@ -59,6 +59,35 @@ func TestTooManyTunnels(t *testing.T) {
 	}
 }
 
+// One client cannot hold all tunnels, wherever it comes by, and has its share again when its tunnels end. Peers that are trusted may have
+// any number of their own.
+func TestTunnelsAreCountedByClient(t *testing.T) {
+	g := newTunnelling(t, echoing(t), trusting, func(s *setup) { s.Tunnels.MaxPerClient = 2 })
+	const one, other = "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 192.0.2.2"
+	first := g.open("/x", alice, one)
+	g.open("/x", bob, one)
+	res := g.ask(handshake("/x", alice, one))
+	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" || g.observer.last().Reason != policy.TooManyOwnTunnels {
+		t.Errorf("status %d for %s", res.StatusCode, g.observer.last().Reason)
+	}
+	if got := g.observer.limits(); !slices.Equal(got, []proxy.Limit{proxy.TunnelsPerClientLimit}) {
+		t.Errorf("limits that were reached: %v", got)
+	}
+	g.open("/x", alice, other).echoed("hello")
+	for range 3 {
+		g.open("/x", alice)
+	}
+	for range 3 {
+		_ = first.Close()
+		g.end()
+		first = g.open("/x", alice, one)
+		first.echoed("hello")
+	}
+	if res := g.ask(handshake("/x", alice, one)); res.StatusCode != 429 {
+		t.Errorf("status %d once its share is taken again", res.StatusCode)
+	}
+}
+
 // A handshake that fails makes room for the next.
 func TestFailedHandshakesMakeRoom(t *testing.T) {
 	app := newApp(t, func(c *appConn) {
@@ -77,7 +106,7 @@ func TestFailedHandshakesMakeRoom(t *testing.T) {
 		}
 	})
 	g := newTunnelling(t, app, func(s *setup) {
-		s.Tunnels.Max = 1
+		s.Tunnels.Max, s.Tunnels.MaxPerClient = 1, 1
 		s.App.MaxConns = 1
 	})
 	for _, want := range []int{502, 502, 502, 200} {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -19,8 +20,9 @@ type Revocations interface {
 
 // TunnelConfig says how many tunnels there may be and what ends them.
 type TunnelConfig struct {
-	Max  int           // at once; 0 turns them off, so that a handshake is an ordinary request
-	Idle time.Duration // after which a tunnel ends in which nothing passes; 0 is never
+	Max          int           // at once; 0 turns them off, so that a handshake is an ordinary request
+	MaxPerClient int           // at once, trusted clients aside; 0 is any number
+	Idle         time.Duration // after which a tunnel ends in which nothing passes; 0 is never
 
 	Revocations Revocations
 	Sessions    Sessions // is asked again about the sessions of open tunnels; what it renews reaches nobody
@@ -50,6 +52,7 @@ type tunnels struct {
 
 	mu      sync.Mutex // guards the grounds of tunnels, too
 	taken   int        // tunnels, those included that are about to begin
+	held    tally      // of taken, by the clients who may have a number of them only
 	open    map[*tunnel]struct{}
 	closed  bool
 	look    *time.Timer // nil while nothing is open
@@ -57,21 +60,39 @@ type tunnels struct {
 	judges  int         // goroutines that do so
 }
 
-// take makes room for a tunnel, and reports false if there is none. Whoever gets it must add a tunnel or give it back.
-func (ts *tunnels) take() bool {
+// take makes room for a tunnel of holder, who may have any number if it is the zero Addr. It returns the limit that does not allow it, or 0.
+// Whoever gets room must add a tunnel or give it back.
+func (ts *tunnels) take(holder netip.Addr) Limit {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.taken >= ts.cfg.Max {
-		return false
+		return TunnelsLimit
+	}
+	if ts.cfg.MaxPerClient > 0 && holder.IsValid() {
+		if ts.held == nil {
+			ts.held = tally{}
+		}
+		if !ts.held.enter(holder, ts.cfg.MaxPerClient) {
+			return TunnelsPerClientLimit
+		}
 	}
 	ts.taken++
-	return true
+	return 0
 }
 
-func (ts *tunnels) giveBack() {
+// giveBack ends what take began for holder.
+func (ts *tunnels) giveBack(holder netip.Addr) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
+	ts.free(holder)
+}
+
+// free is giveBack while the lock is held.
+func (ts *tunnels) free(holder netip.Addr) {
 	ts.taken--
+	if ts.held[holder] > 0 {
+		ts.held.leave(holder)
+	}
 }
 
 // count returns how many tunnels there are.
@@ -100,7 +121,7 @@ func (ts *tunnels) add(t *tunnel) {
 func (ts *tunnels) remove(t *tunnel, why TunnelEnd) {
 	ts.mu.Lock()
 	delete(ts.open, t)
-	ts.taken--
+	ts.free(t.holder)
 	ts.mu.Unlock()
 	if ts.logEnds {
 		t.log(why)

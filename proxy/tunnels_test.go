@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -149,8 +150,8 @@ func (w *watched) openTo(app net.Conn, anonymous bool) (client peer) {
 		g.session = d.Session
 		g.believe(&d)
 	}
-	if !w.take() {
-		w.t.Fatal("no room")
+	if over := w.take(netip.Addr{}); over != 0 {
+		w.t.Fatal("no room: ", over)
 	}
 	t := &tunnel{grounds: g, registry: w.tunnels, client: newConn(clientNear, w.server), app: app, began: time.Now()}
 	w.add(t)
@@ -437,7 +438,7 @@ func TestHalfOpenTunnelEndsSooner(t *testing.T) {
 			near, client := net.Pipe()
 			appNear, app := net.Pipe()
 			g := grounds{policy: w.gate.Policy(), quiet: time.Now()}
-			w.take()
+			w.take(netip.Addr{})
 			tunnel := &tunnel{grounds: g, registry: w.tunnels, client: newConn(near, w.server), app: halfPipe{appNear}}
 			readRest(client)
 			rest := readRest(app)
@@ -460,13 +461,15 @@ func TestHalfOpenTunnelEndsSooner(t *testing.T) {
 // nobody.
 func TestTunnelThatNeverBegan(t *testing.T) {
 	w := newWatched(t, 0)
+	w.cfg.MaxPerClient = 1
 	near, _ := net.Pipe()
 	appNear, app := net.Pipe()
-	w.take()
+	holder := netip.MustParseAddr("192.0.2.1")
+	w.take(holder)
 	client := newConn(near, w.server)
-	client.pending.Store(new(io.Closer(&tunnel{registry: w.tunnels, client: client, app: appNear})))
+	client.pending.Store(new(io.Closer(&tunnel{registry: w.tunnels, holder: holder, client: client, app: appNear})))
 	_ = client.Close()
-	if _, err := app.Read(make([]byte, 1)); err != io.EOF || w.taken != 0 {
+	if _, err := app.Read(make([]byte, 1)); err != io.EOF || w.taken != 0 || len(w.held) != 0 {
 		t.Errorf("the application's connection: %v; %d places are taken", err, w.taken)
 	}
 }

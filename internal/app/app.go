@@ -108,7 +108,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		Trusted:       trustedOf(cfg),
 		Limits:        limitsOf(&cfg.Limits),
 		Tunnels: proxy.TunnelConfig{
-			Max: cfg.Limits.Tunnels, Idle: cfg.Limits.TunnelIdle, Revocations: a.cache, Sessions: a.cache.Unattended(),
+			Max: cfg.Limits.Tunnels, MaxPerClient: cfg.Limits.TunnelsPerClient, Idle: cfg.Limits.TunnelIdle, Revocations: a.cache, Sessions: a.cache.Unattended(),
 		},
 		Login:           login,
 		ForwardAuthPath: cfg.ForwardAuth.Path,

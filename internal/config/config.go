@@ -416,6 +416,10 @@ type Limits struct {
 	// WebSockets off: the application gets their handshakes as ordinary requests. Default 10000.
 	Tunnels int `yaml:"tunnels"`
 
+	// TunnelsPerClient is how many of them one client may have, unless it is in trusted_proxies; 0 to 1000000, 0 is any number. More are
+	// refused with 429. Default 256.
+	TunnelsPerClient int `yaml:"tunnels_per_client"`
+
 	// TunnelIdle is how long nothing may pass through a WebSocket, in either direction, before it is closed; 1s to 24h, or 0s for no limit.
 	// Default 1h.
 	TunnelIdle time.Duration `yaml:"tunnel_idle"`

@@ -24,7 +24,7 @@ func Default() Config {
 			Head: 64 * KiB, Headers: 128, URI: 16 * KiB, Body: Unlimited,
 			HeadTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, MinRate: 256,
 			Connections: 100_000, ConnectionsPerClient: 10_000, RequestsPerClient: 256, UnknownPerClient: 3000,
-			Tunnels: 10_000, TunnelIdle: time.Hour,
+			Tunnels: 10_000, TunnelsPerClient: 256, TunnelIdle: time.Hour,
 		},
 		Log:      Log{Level: LevelInfo, Format: FormatAuto},
 		Shutdown: Shutdown{Timeout: 30 * time.Second},

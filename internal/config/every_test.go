@@ -68,7 +68,7 @@ trusted_proxies: [10.0.0.0/8, 2001:db8::/48, 192.0.2.7, "::1", unix]
 credentials: [bearer, cookie]
 limits:
   { head: 4096, headers: 16, uri: 256B, body: 3GiB, head_timeout: 1s, body_timeout: 2s, min_rate: 0, connections: 7,
-    connections_per_client: 6, requests_per_client: 5, unknown_per_client: 0, tunnels: 0, tunnel_idle: 0s }
+    connections_per_client: 6, requests_per_client: 5, unknown_per_client: 0, tunnels: 0, tunnels_per_client: 4, tunnel_idle: 0s }
 explain: true
 log: { level: error, format: text, access: true }
 shutdown: { delay: 5s, timeout: 1h }
@@ -140,7 +140,7 @@ func TestEveryKey(t *testing.T) {
 		Credentials: []upstream.Kind{upstream.Bearer, upstream.Cookie},
 		Limits: config.Limits{
 			Head: 4 * config.KiB, Headers: 16, URI: 256, Body: 3 * config.GiB, HeadTimeout: time.Second, BodyTimeout: 2 * time.Second,
-			Connections: 7, ConnectionsPerClient: 6, RequestsPerClient: 5,
+			Connections: 7, ConnectionsPerClient: 6, RequestsPerClient: 5, TunnelsPerClient: 4,
 		},
 		Explain:  true,
 		Log:      config.Log{Level: config.LevelError, Format: config.FormatText, Access: true},

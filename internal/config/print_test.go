@@ -85,6 +85,7 @@ limits:
   requests_per_client: 256
   unknown_per_client: 3000
   tunnels: 10000
+  tunnels_per_client: 256
   tunnel_idle: 1h
 explain: false
 log:

@@ -60,6 +60,7 @@ func (l *loader) validateLimits(c *Limits) {
 	between(l, "limits.requests_per_client", c.RequestsPerClient, 0, 1_000_000)
 	between(l, "limits.unknown_per_client", c.UnknownPerClient, 0, 1_000_000)
 	between(l, "limits.tunnels", c.Tunnels, 0, 1_000_000)
+	between(l, "limits.tunnels_per_client", c.TunnelsPerClient, 0, 1_000_000)
 	if c.TunnelIdle != 0 {
 		between(l, "limits.tunnel_idle", c.TunnelIdle, time.Second, 24*time.Hour)
 	}

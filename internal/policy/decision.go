@@ -80,6 +80,7 @@ const (
 	MalformedRequest    Reason = "malformed_request"    // it cannot be read as a request at all
 	OriginNotAllowed    Reason = "origin_not_allowed"   // a page of another origin may not open a WebSocket
 	TooManyTunnels      Reason = "too_many_tunnels"     // it may pass, but as many WebSockets are open as there may be
+	TooManyOwnTunnels   Reason = "too_many_own_tunnels" // it may pass, but the client has as many WebSockets open as it may
 	ApplicationFailed   Reason = "application_failed"   // it may pass, but the application gave no usable answer
 	UntrustedPeer       Reason = "untrusted_peer"       // forward-auth was asked by a peer that is not trusted
 	UnknownDialect      Reason = "unknown_dialect"      // there is no such path below that of forward-auth
