@@ -158,3 +158,28 @@ func TestWebSocketEndsWithItsSession(t *testing.T) {
 		}
 	}
 }
+
+// TestWebSocketsOfOneClient holds by the limit of the file.
+func TestWebSocketsOfOneClient(t *testing.T) {
+	w := start(t, chatting(t), "limits: { tunnels_per_client: 1 }", "routes: [{ match: { path: /* }, access: public }]")
+	w.socket("/x", "X-Forwarded-For: 192.0.2.1").lives()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{
+		"X-Forwarded-For": {"192.0.2.1"},
+		"Connection":      {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if metric := w.get(w.admin + "/metrics").body; !strings.Contains(metric, `gatehouse_limited_total{limit="tunnels_per_client"} 1`) {
+		t.Error("it was not counted")
+	}
+}
