@@ -32,6 +32,7 @@ func TestMetrics(t *testing.T) {
 	m.WatchCache(func() sessioncache.Stats { return sessioncache.Stats{} })
 	m.WatchConnections(func() int { return 0 })
 	m.WatchTunnels(func() int { return 0 })
+	m.RevocationsHeard(metrics.RevokedByPostgres, true)
 	m.CertificateLoaded(":443", time.Now())
 	m.App("http://127.0.0.1:3000")
 	m.WatchApps(func() map[string]bool { return map[string]bool{"http://127.0.0.1:3000": false} })
