@@ -24,8 +24,8 @@ type round struct {
 	after atomic.Int64 // requests that began after that and were answered
 }
 
-// raceRevocations signs a session in, hammers it by 8 clients on every face, and ends it, a thousand times. No request that begins after
-// end has returned may get through.
+// raceRevocations signs a session in, hammers it by 8 clients on every face, and ends it, a thousand times: every second time when it is
+// remembered, and every second time while it is being asked about. No request that begins after end has returned may get through.
 func raceRevocations(t *testing.T, w *world, signIn func(n int) (token, session string), end func(n int, token, session string)) {
 	t.Helper()
 	const rounds, clients = 1000, 8
@@ -33,7 +33,7 @@ func raceRevocations(t *testing.T, w *world, signIn func(n int) (token, session 
 	var hammering sync.WaitGroup
 	stop := make(chan struct{})
 	answered := make(chan struct{}, clients) // after the acknowledgement
-	current.Store(&round{}) // overtaken at once
+	current.Store(&round{})                  // overtaken at once
 	defer func() {
 		close(stop)
 		hammering.Wait()
@@ -64,8 +64,11 @@ func raceRevocations(t *testing.T, w *world, signIn func(n int) (token, session 
 		r := new(round)
 		var session string
 		r.token, session = signIn(n)
+		asked := w.asked(r.token)
 		current.Store(r)
-		if a := faces[n%len(faces)].ask(w, "X-Session-Token", r.token); a.status != http.StatusOK {
+		if n/2%2 == 1 {
+			<-asked
+		} else if a := faces[n%len(faces)].ask(w, "X-Session-Token", r.token); a.status != http.StatusOK {
 			t.Fatalf("round %d: got status %d before the end", n, a.status)
 		}
 		began := time.Now()
@@ -81,6 +84,21 @@ func raceRevocations(t *testing.T, w *world, signIn func(n int) (token, session 
 		rounds, took[rounds/2], took[rounds*99/100], took[rounds-1])
 }
 
+// asked returns what is closed when the service is asked about a token. The embedded one cannot be watched: it is taken to have been asked.
+func (w *world) asked(token string) <-chan struct{} {
+	asked := make(chan struct{})
+	once := sync.OnceFunc(func() { close(asked) })
+	if w.app.Address(app.Service) != nil {
+		once()
+	}
+	w.service.Observe(func(r *http.Request) {
+		if r.Header.Get("X-Session-Token") == token {
+			once()
+		}
+	})
+	return asked
+}
+
 const raceCache = "session_cache: { fresh_for: 1h, stale_for: 1h, negative_for: 0s }"
 
 // TestRevocationRace holds that nobody passes once a revocation was acknowledged, whichever way it came.
@@ -88,6 +106,7 @@ func TestRevocationRace(t *testing.T) {
 	f := func(name string, end func(w *world, n int, session string) answer) {
 		t.Run(name, func(t *testing.T) {
 			w := start(t, raceCache, "limits: { unknown_per_client: 0 }", "hooks: { secrets: ["+hookSecret+"], keys: ["+hookKey+"] }")
+			w.service.Delay(time.Millisecond) // so that answers are under way
 			signIn := func(n int) (string, string) {
 				token, session := fmt.Sprintf("token-%d", n), fmt.Sprintf("session-%d", n)
 				w.service.SignIn(upstreamtest.Login{SessionID: session, IdentityID: fmt.Sprintf("identity-%d", n), Token: token})
