@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"reflect"
 	"regexp"
@@ -81,31 +79,16 @@ var firstWord = regexp.MustCompile(`^\w+`)
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range []string{"config.go", "services.go"} {
-		file, err := parser.ParseFile(token.NewFileSet(), "../internal/config/"+name, nil, parser.ParseComments)
-		if err != nil {
-			t.Fatal(err)
-		}
-		commentsIn(t, file, all)
-	}
-	return all
-}
-
-// commentsIn adds the comments in a file to all.
-func commentsIn(t *testing.T, file *ast.File, all map[string]string) {
-	ast.Inspect(file, func(n ast.Node) bool {
+	inspect := func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
 		if !ok {
 			return true
 		}
 		section, ok := spec.Type.(*ast.StructType)
-		if !ok {
+		if !ok || !isSection(section) {
 			return true
 		}
 		keys := map[string]string{}
-		if !isSection(section) {
-			return true
-		}
 		for _, f := range section.Fields.List {
 			tag := reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("yaml")
 			keys[f.Names[0].Name], _, _ = strings.Cut(tag, ",")
@@ -119,7 +102,11 @@ func commentsIn(t *testing.T, file *ast.File, all map[string]string) {
 			all[spec.Name.Name+"."+name] = withKeys(strings.TrimSuffix(strings.TrimPrefix(text, name), " Default: its keys' defaults."), keys)
 		}
 		return true
-	})
+	}
+	for _, file := range sources(t, "../internal/config") {
+		ast.Inspect(file, inspect)
+	}
+	return all
 }
 
 // isSection reports whether the fields of a struct are keys.

@@ -32,6 +32,7 @@ func TestMetrics(t *testing.T) {
 	m.WatchCache(func() sessioncache.Stats { return sessioncache.Stats{} })
 	m.WatchConnections(func() int { return 0 })
 	m.WatchTunnels(func() int { return 0 })
+	m.RevocationsHeard(metrics.RevokedByPostgres, true)
 	m.CertificateLoaded(":443", time.Now())
 	m.App("http://127.0.0.1:3000")
 	m.WatchApps(func() map[string]bool { return map[string]bool{"http://127.0.0.1:3000": false} })
@@ -185,7 +186,7 @@ func sources(t *testing.T, dir string) (list []*ast.File) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
 		}

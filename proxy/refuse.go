@@ -61,6 +61,8 @@ func status(d *policy.Decision) int {
 			return fasthttp.StatusMisdirectedRequest
 		case policy.TooEarly:
 			return http.StatusTooEarly
+		case policy.MessageReplayed:
+			return fasthttp.StatusConflict
 		}
 		return fasthttp.StatusForbidden
 	case policy.Unavailable:
@@ -91,9 +93,12 @@ func (r *request) answer(status int) {
 	if r.fault.header != "" {
 		r.ctx.SetBody(problem(status, "The header "+r.fault.header+" must be there once, with one reading."))
 	}
+	if detail := messageDetails[r.decision.Reason]; detail != "" {
+		r.ctx.SetBody(problem(status, detail))
+	}
 	r.share()
 	r.explain()
-	if r.face != WhoamiFace && r.face != KeysFace && browser(r.header) {
+	if r.face != WhoamiFace && r.face != KeysFace && r.face != HooksFace && browser(r.header) {
 		r.showPage(pages[status])
 	}
 }
@@ -150,6 +155,7 @@ var allowedMethods = [...]string{
 	ProxyFace:       strings.Join(policy.Methods(), ", "),
 	ForwardAuthFace: strings.Join(policy.Methods(), ", "),
 	WhoamiFace:      "GET, HEAD",
+	HooksFace:       "POST",
 	KeysFace:        "GET, HEAD",
 	ExtAuthzFace:    strings.Join(policy.Methods(), ", "),
 }
@@ -204,6 +210,7 @@ var details = map[int]string{
 	fasthttp.StatusForbidden:                   "This is not allowed.",
 	fasthttp.StatusNotFound:                    "There is nothing here.",
 	fasthttp.StatusMethodNotAllowed:            "The method is not supported.",
+	fasthttp.StatusConflict:                    "This has been done before.",
 	fasthttp.StatusRequestTimeout:              "The request came too slowly.",
 	fasthttp.StatusRequestEntityTooLarge:       "The body is larger than is taken here.",
 	fasthttp.StatusRequestURITooLong:           "The address is longer than is looked at.",

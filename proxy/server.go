@@ -27,10 +27,11 @@ const (
 	WhoamiFace                  // the application's own code asks whose session it is
 	KeysFace                    // somebody asks for the keys by which signed tokens are verified
 	ExtAuthzFace                // Envoy asks by gRPC whether a request may pass
+	HooksFace                   // somebody says which sessions have ended
 )
 
 // Faces lists every Face, for those who keep a table by face.
-var Faces = [...]Face{ProxyFace, ForwardAuthFace, WhoamiFace, KeysFace, ExtAuthzFace}
+var Faces = [...]Face{ProxyFace, ForwardAuthFace, WhoamiFace, KeysFace, ExtAuthzFace, HooksFace}
 
 // String returns the face as logs and metrics spell it.
 func (f Face) String() string {
@@ -43,6 +44,8 @@ func (f Face) String() string {
 		return "keys"
 	case ExtAuthzFace:
 		return "ext_authz"
+	case HooksFace:
+		return "hooks"
 	default:
 		return "proxy"
 	}
@@ -96,6 +99,9 @@ type Config struct {
 
 	ForwardAuthPath string // and what is below it; empty turns the face off, and so for whoami
 	WhoamiPath      string
+
+	Hooks     Hooks // nil turns the face off
+	HooksPath string
 
 	Explain   bool // say why in X-Gatehouse-Reason, and from where in X-Gatehouse-Cache
 	AccessLog bool
@@ -234,6 +240,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		r.whoami()
 	case r.face == KeysFace:
 		r.keys()
+	case r.face == HooksFace:
+		r.message()
 	default:
 		r.proxy()
 	}
@@ -243,7 +251,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 type judgedKey struct{}
 
 // expect judges a request that waits for 100 Continue before it sends its body, so that nobody is asked for a body who may not send one.
-// It returns the status to answer with. headReceived leaves only requests to the proxy face to it.
+// It returns the status to answer with. headReceived leaves only requests to the faces to it that take a body.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
 	r := s.newRequest(ctx, time.Now())
 	defer func() {
@@ -255,6 +263,8 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
 	}()
 	if over := r.beyondHead(); over != 0 {
 		r.decision = beyond(over)
+	} else if r.face == HooksFace {
+		r.decision = r.judgeMessage()
 	} else {
 		r.decision = r.judge()
 	}
@@ -300,6 +310,8 @@ func (s *Server) face(path []byte) Face {
 		return ForwardAuthFace
 	case string(path) == s.cfg.WhoamiPath:
 		return WhoamiFace
+	case s.cfg.Hooks != nil && string(path) == s.cfg.HooksPath:
+		return HooksFace
 	}
 	if keys, _ := s.cfg.Gate.Policy().Keys(); string(path) == keys {
 		return KeysFace
@@ -338,6 +350,9 @@ func (s *Server) headReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
 	raw := requestTarget(h)
 	path, f, face := s.readPath(raw, nil)
+	if face == HooksFace {
+		return s.takesMessage(h)
+	}
 	if len(path) == 0 || face != ProxyFace || !policy.KnownMethod(h.Method()) {
 		return false
 	}

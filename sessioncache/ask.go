@@ -129,7 +129,7 @@ func (f *flight) answer(led bool, q *question, at moment) (a upstream.Answer, o 
 	}
 	a = upstream.Answer{
 		Session:    f.entry.session,
-		BelieveFor: max(0, f.entry.freshUntil-at.mono),
+		BelieveFor: f.entry.left(at),
 		Source:     src,
 		Age:        max(0, q.at.mono-f.askedAt),
 	}

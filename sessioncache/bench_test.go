@@ -15,7 +15,7 @@ func hot(tb testing.TB, length int) (*sessioncache.Cache, upstream.Credential) {
 	cred := upstream.Credential{Kind: upstream.Cookie, Name: "ory_kratos_session", Value: []byte(strings.Repeat("x", length))}
 	s := newService(nil)
 	s.say(string(cred.Value), yes("S", "I"))
-	c := newCache(tb, s, sessioncache.Config{Service: "http://127.0.0.1:4433", FreshFor: time.Hour})
+	c := newCache(tb, s, sessioncache.Config{Service: "http://127.0.0.1:4433", FreshFor: time.Hour, FreshForDegraded: time.Hour})
 	for {
 		a, err := c.Session(tb.Context(), cred)
 		if err != nil {
@@ -47,6 +47,11 @@ func TestP6HitDoesNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(2000, lookup(time.Minute)); n != 0 {
 			t.Errorf("%s, not older than a minute: %v allocations", name, n)
 		}
+		c.Degrade(true)
+		if n := testing.AllocsPerRun(2000, lookup(upstream.Unlimited)); n != 0 {
+			t.Errorf("%s, degraded: %v allocations", name, n)
+		}
+		c.Degrade(false)
 		// Nor does it when the revocation log has to be read, since something else has been revoked.
 		again := lookup(upstream.Unlimited)
 		if n := testing.AllocsPerRun(2000, func() { c.RevokeSession("unrelated"); again() }); n != 0 {

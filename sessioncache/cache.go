@@ -22,6 +22,9 @@ type Config struct {
 	StaleFor    time.Duration // how long after that it may be served while the service is asked or does not answer; 0 is never
 	NegativeFor time.Duration // how long it is remembered that there is no session; 0 is not at all
 
+	// FreshForDegraded takes the place of FreshFor, where it is less, while the cache is degraded. 0 is not at all.
+	FreshForDegraded time.Duration
+
 	// Known is asked instead of the store about credentials whose session is still held, so that many that nobody knows need not keep it
 	// from being asked about again. Nil means that the store is asked about all.
 	Known upstream.Store
@@ -51,6 +54,7 @@ func (cfg *Config) validate() error {
 	f("fresh_for", cfg.FreshFor, minFreshFor)
 	f("stale_for", cfg.StaleFor, 0)
 	f("negative_for", cfg.NegativeFor, 0)
+	f("fresh_for_degraded", cfg.FreshForDegraded, 0)
 	return errors.Join(errs...)
 }
 
@@ -68,6 +72,7 @@ type Cache struct {
 	negatives bounded[denial]
 	forced    bounded[time.Duration] // when somebody may insist again on an answer about a session
 	revoked   *revocations
+	freshFor  atomic.Int64 // a time.Duration: the most that holds now, see Degrade
 
 	mu      sync.Mutex // guards flights, each flight's waiting, closed, and the order of what is written to forced
 	flights map[digest]*flight
@@ -114,6 +119,7 @@ func New(store upstream.Store, cfg Config) (*Cache, error) {
 		revoked:   newRevocations(min(max(cfg.Size, 1024), 65536)),
 		flights:   make(map[digest]*flight),
 	}
+	c.Degrade(false)
 	c.lifetime, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -277,6 +283,16 @@ func (c *Cache) Flush() {
 	c.hot.clear()
 }
 
+// Degrade says whether sessions may end without the cache being told. While they may, answers are fresh for FreshForDegraded at most from when
+// they were asked for, those included that are held already. It holds for every look-up that begins when it has returned.
+func (c *Cache) Degrade(degraded bool) {
+	freshFor := c.cfg.FreshFor
+	if degraded {
+		freshFor = min(freshFor, c.cfg.FreshForDegraded)
+	}
+	c.freshFor.Store(int64(freshFor))
+}
+
 // Tag returns the first eight hexadecimal digits of the digest of cred: a name for it in logs, the same for as long as the Cache lives.
 func (c *Cache) Tag(cred upstream.Credential) string {
 	d := c.digests.credential(cred)
@@ -298,5 +314,5 @@ func (c *Cache) Close() {
 
 func (c *Cache) now() moment {
 	t := time.Now()
-	return moment{t.Sub(c.base), t.UnixMilli()}
+	return moment{t.Sub(c.base), t.UnixMilli(), time.Duration(c.freshFor.Load())}
 }

@@ -16,10 +16,12 @@ const everySecond = time.Second
 // a moment ago, so that a service that suddenly denies it can be doubted.
 const heldFor = 5 * time.Minute
 
-// A moment is one reading of the clock by its two hands. A look-up reads the clock once and judges everything by it.
+// A moment is one reading of the clock by its two hands, and of how long an answer is believed then. A look-up reads it once and judges
+// everything by it.
 type moment struct {
-	mono time.Duration // since the Cache began; unmoved by changes of the wall clock
-	wall int64         // milliseconds since 1970
+	mono     time.Duration // since the Cache began; unmoved by changes of the wall clock
+	wall     int64         // milliseconds since 1970
+	freshFor time.Duration // at most, from when an answer was asked for
 }
 
 // An entry is what is remembered of one answer. There may be a million, so it is small, and it holds nothing of the credential.
@@ -30,8 +32,8 @@ type entry struct {
 	askedSeq uint64 // revocations up to this one were in force when the question began, see revocations
 
 	askedAt    time.Duration // when the question began
-	freshUntil time.Duration
-	staleUntil time.Duration // not before freshUntil
+	freshUntil time.Duration // at the latest, see freshEnd
+	staleUntil time.Duration // likewise; not before freshUntil
 	endsAt     int64         // milliseconds since 1970 at which the session expires
 
 	// renew says that the service renewed the cookie when nobody was there to receive it. The next caller has to ask again. It is set
@@ -67,10 +69,19 @@ func endsAt(s *upstream.Session) int64 {
 	return s.ExpiresAt.UnixMilli()
 }
 
-func (e *entry) fresh(at moment) bool { return at.mono < e.freshUntil && at.wall < e.endsAt }
+// freshEnd is until when the entry is fresh, as things are at a moment.
+func (e *entry) freshEnd(at moment) time.Duration { return min(e.freshUntil, e.askedAt+at.freshFor) }
 
-// servable reports whether the entry may be served at all, fresh or stale, revocations aside.
-func (e *entry) servable(at moment) bool { return at.mono < e.staleUntil && at.wall < e.endsAt }
+// left is for how long the entry may still be believed.
+func (e *entry) left(at moment) time.Duration { return max(0, e.freshEnd(at)-at.mono) }
+
+func (e *entry) fresh(at moment) bool { return at.mono < e.freshEnd(at) && at.wall < e.endsAt }
+
+// servable reports whether the entry may be served at all, fresh or stale, revocations aside. It is stale for as long after the end of its
+// freshness as ever, whenever that is.
+func (e *entry) servable(at moment) bool {
+	return at.mono < e.staleUntil-(e.freshUntil-e.freshEnd(at)) && at.wall < e.endsAt
+}
 
 // held reports whether the entry still tells anything, revocations aside.
 func (e *entry) held(at moment) bool { return at.mono < e.staleUntil+heldFor && at.wall < e.endsAt }
@@ -95,6 +106,6 @@ func (e *entry) serve(src upstream.Source, at moment) (upstream.Answer, outcome,
 	if !e.fresh(at) {
 		src = upstream.Stale
 	}
-	a := upstream.Answer{Session: e.session, BelieveFor: max(0, e.freshUntil-at.mono), Source: src, Age: e.age(at)}
+	a := upstream.Answer{Session: e.session, BelieveFor: e.left(at), Source: src, Age: e.age(at)}
 	return a, outcomeOf(src), nil
 }

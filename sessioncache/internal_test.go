@@ -132,7 +132,7 @@ func TestP1SuspendedMachine(t *testing.T) {
 	e := newEntry(digest{}, a, 0, 0, &Config{FreshFor: time.Hour, StaleFor: time.Hour})
 	f := func(mono, wall time.Duration, want bool) {
 		t.Helper()
-		at := moment{mono, now.Add(wall).UnixMilli()}
+		at := moment{mono, now.Add(wall).UnixMilli(), time.Hour}
 		if e.fresh(at) != want || e.servable(at) != want || e.held(at) != want {
 			t.Errorf("%v later, by the wall clock %v: fresh %v, servable %v, held %v", mono, wall, e.fresh(at), e.servable(at), e.held(at))
 		}

@@ -29,7 +29,11 @@ func (st *statement) denies() bool {
 
 // freshUntil is when the cache must have stopped to call st fresh.
 func (w *world) freshUntil(st *statement) time.Time {
-	return st.began.Add(max(0, min(w.cfg.FreshFor, st.answer.BelieveFor)))
+	freshFor := w.cfg.FreshFor
+	if w.degraded {
+		freshFor = min(freshFor, w.cfg.FreshForDegraded)
+	}
+	return st.began.Add(max(0, min(freshFor, st.answer.BelieveFor)))
 }
 
 func (w *world) servableUntil(st *statement) time.Time {

@@ -59,6 +59,7 @@ type world struct {
 	late        bool
 	statements  []*statement
 	revocations []revocation
+	degraded    bool
 	databaseBad bool
 	badSince    time.Time
 	goodSince   time.Time
@@ -197,6 +198,11 @@ func (w *world) do(ctx context.Context, c *sessioncache.Cache, o op, n int) {
 		w.revoke(c, revocation{of: o.Of})
 	case "flush":
 		w.revoke(c, revocation{of: -1, all: true})
+	case "degrade", "recover":
+		w.mu.Lock()
+		w.degraded = o.Do == "degrade"
+		w.mu.Unlock()
+		c.Degrade(o.Do == "degrade")
 	case "database bad", "database good":
 		w.mu.Lock()
 		bad := o.Do == "database bad"
@@ -230,7 +236,7 @@ func TestModel(t *testing.T) {
 				"yes", "yes", "brief", "short", "renewed", "expires", "no", "no", "refused", "down",
 				"late", "prompt", "answer one", "answer all",
 				"revoke session", "revoke identity", "revoke credential", "flush",
-				"database bad", "database good", "evict", "wait", "wait", "wait",
+				"degrade", "recover", "database bad", "database good", "evict", "wait", "wait", "wait",
 			}).Draw(t, "do"),
 			Of: rapid.IntRange(0, len(owners)-1).Draw(t, "of"),
 			D:  ms * rapid.SampledFrom([]time.Duration{0, 1, 600, 1100, 3000, 8000, 25000}).Draw(t, "d"),
@@ -242,6 +248,8 @@ func TestModel(t *testing.T) {
 			FreshFor:    10 * time.Second,
 			StaleFor:    rapid.SampledFrom([]time.Duration{0, 20 * time.Second}).Draw(rt, "stale for"),
 			NegativeFor: rapid.SampledFrom([]time.Duration{0, 2 * time.Second}).Draw(rt, "negative for"),
+
+			FreshForDegraded: rapid.SampledFrom([]time.Duration{0, 2 * time.Second, time.Hour}).Draw(rt, "fresh for while degraded"),
 		}}
 		for i := range w.says {
 			w.says[i] = "yes"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,22 +24,13 @@ func healthcheck(c *call) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Admin == "" {
-		return hinted{fmt.Errorf("there is no admin listener to ask"), "set `admin:` in the configuration"}
-	}
-	host, port, err := net.SplitHostPort(cfg.Admin)
+	base, err := adminURL(cfg.Admin)
 	if err != nil {
-		return fmt.Errorf("read admin address: %w", err)
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1" // it listens on every address of this machine
-		if strings.Contains(cfg.Admin, "[") {
-			host = "::1"
-		}
+		return err
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, healthTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 	if err != nil {
 		return fmt.Errorf("build request: %w", err)
 	}
@@ -54,4 +46,22 @@ func healthcheck(c *call) error {
 	}
 	_, err = fmt.Fprintln(c.stdout, "ready")
 	return err
+}
+
+// adminURL returns the URL of an admin listener, by its address as the configuration has it.
+func adminURL(address string) (string, error) {
+	if address == "" {
+		return "", hinted{errors.New("there is no admin listener to ask"), "set `admin:` in the configuration"}
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", fmt.Errorf("read admin address: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1" // it listens on every address of this machine
+		if strings.Contains(address, "[") {
+			host = "::1"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
 }

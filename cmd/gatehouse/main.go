@@ -45,6 +45,9 @@ var commands = []command{
 	{"config print", "[FILE]", "print the configuration that is in force, secrets hidden", printConfig},
 	{"decide", "--url URL [--method METHOD] [--session FILE]", "say what would be decided about a request, and why", decide},
 	{"doctor", "URL [FLAGS]", "attack a deployment of your own from outside, and say what to mend", runDoctor},
+	{"sessions list", "[--identity ID] [--limit NUMBER]", "list the sessions that a running gateway remembers", listSessions},
+	{"sessions show", "SESSION", "show what a running gateway remembers of a session", showSession},
+	{"sessions revoke", "SESSION", "make a running gateway forget a session, an identity, a credential or all", revokeSessions},
 	{"healthcheck", "[--config FILE]", "ask a running gateway whether it is ready; for container health checks", healthcheck},
 	{"version", "[--json]", "print the version", printVersion},
 }
@@ -59,15 +62,20 @@ type call struct {
 	stderr  io.Writer
 }
 
-// parse parses the flags and returns the other arguments, of which there may be at most most.
-func (c *call) parse(most int) ([]string, error) {
-	if err := c.flags.Parse(c.args); err != nil {
-		return nil, usageError{err}
+// parse parses the flags and returns the other arguments, of which there may be at most most, before, between or after the flags.
+func (c *call) parse(most int) (others []string, err error) {
+	for rest := c.args; ; rest = c.flags.Args()[1:] {
+		if err := c.flags.Parse(rest); err != nil {
+			return nil, usageError{err}
+		}
+		if c.flags.NArg() == 0 {
+			return others, nil
+		}
+		if len(others) == most {
+			return nil, usageError{fmt.Errorf("unexpected argument %q", c.flags.Arg(0))}
+		}
+		others = append(others, c.flags.Arg(0))
 	}
-	if c.flags.NArg() > most {
-		return nil, usageError{fmt.Errorf("unexpected argument %q", c.flags.Arg(most))}
-	}
-	return c.flags.Args(), nil
 }
 
 // getenv returns the value of an environment variable.
@@ -109,8 +117,11 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	cmd, rest, ok := find(args)
 	if !ok {
 		hint := "gatehouse help lists the commands"
-		if rest[0] == "config" {
+		switch rest[0] {
+		case "config":
 			hint = "gatehouse config validate, or gatehouse config print"
+		case "sessions":
+			hint = "gatehouse sessions list, gatehouse sessions show, or gatehouse sessions revoke"
 		}
 		return report(stderr, hinted{usageError{fmt.Errorf("unknown command %q", strings.Join(rest, " "))}, hint})
 	}
@@ -152,7 +163,7 @@ func find(args []string) (cmd command, rest []string, ok bool) {
 			return cmd, args[len(words):], true
 		}
 	}
-	if args[0] == "config" {
+	if args[0] == "config" || args[0] == "sessions" {
 		return command{}, args[:min(2, len(args))], false
 	}
 	return command{}, args[:1], false

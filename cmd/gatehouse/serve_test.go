@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -17,6 +18,8 @@ type process struct {
 	*exec.Cmd
 	t   *testing.T
 	log *bufio.Scanner
+
+	addresses map[string]string // by what is served there
 }
 
 // serveWith starts gatehouse serve with a configuration, and returns when it serves.
@@ -35,7 +38,7 @@ func serveWith(t *testing.T, config string) *process {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(command, "serve", "--config", file), t: t}
+	p := &process{Cmd: exec.Command(command, "serve", "--config", file), t: t, addresses: map[string]string{}}
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +58,10 @@ func (p *process) await(what string) {
 	var seen strings.Builder
 	for p.log.Scan() {
 		seen.WriteString(p.log.Text() + "\n")
+		var line struct{ For, Address string }
+		if json.Unmarshal(p.log.Bytes(), &line) == nil && line.For != "" {
+			p.addresses[line.For] = line.Address
+		}
 		if strings.Contains(p.log.Text(), what) {
 			return
 		}

@@ -65,8 +65,9 @@ func newFixture(t *testing.T) *fixture {
 			}
 			return all
 		},
-		Revoked: func() { f.revoked++ },
-		Reload:  func() ([]string, error) { f.reloads++; return f.restart, f.reload },
+		Remembered: f.remembered,
+		Revoked:    func() { f.revoked++ },
+		Reload:     func() ([]string, error) { f.reloads++; return f.restart, f.reload },
 		ConfigYAML: func(w io.Writer) error {
 			_, err := io.WriteString(w, "listen: :8080\n")
 			return errors.Join(err, f.config)
@@ -116,7 +117,7 @@ func TestPaths(t *testing.T) {
 	const get, post = "GET, HEAD", "POST"
 	paths := map[string]string{
 		"/": get, "/metrics": get, "/livez": get, "/healthz": get, "/health/alive": get, "/-/healthy": get,
-		"/readyz": get, "/health/ready": get, "/-/ready": get, "/config": get,
+		"/readyz": get, "/health/ready": get, "/-/ready": get, "/config": get, "/-/sessions": get,
 		"/debug/pprof/": get, "/debug/pprof/heap": get, "/debug/pprof/cmdline": get, "/debug/pprof/symbol": get,
 		"/debug/pprof/profile": get, "/debug/pprof/trace": get,
 		"/-/revoke": post, "/-/flush": post, "/-/reload": post,

@@ -4,6 +4,7 @@
 //	GET  /metrics                            Prometheus text, OpenMetrics or protobuf
 //	GET  /livez                              200 while the process runs; also /healthz, /health/alive, /-/healthy
 //	GET  /readyz                             200, or 503 and why; also /health/ready, /-/ready; with ?verbose, every check
+//	GET  /-/sessions                         what is remembered of sessions, without credentials
 //	POST /-/revoke                           ends a session, all sessions of an identity, or a credential
 //	POST /-/flush                            forgets every session
 //	POST /-/reload                           reads the configuration again

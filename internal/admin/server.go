@@ -36,6 +36,9 @@ type Config struct {
 	// that is looked at. It returns none if the kind is not looked at.
 	Credentials func(kind upstream.Kind, value []byte) []upstream.Credential
 
+	// Remembered returns what is remembered of sessions for which want reports true, at most limit, and whether there is more.
+	Remembered func(limit int, want func(*upstream.Session) bool) (list []Remembered, more bool)
+
 	Revoked    func()                   // called after each revocation
 	Reload     func() ([]string, error) // reads the configuration again and names what of it needs a restart; if it fails, the old one remains
 	ConfigYAML func(io.Writer) error    // writes the configuration in force, without secrets
@@ -117,6 +120,7 @@ func (s *Server) routes() *http.ServeMux {
 	for _, path := range []string{"/readyz", "/health/ready", "/-/ready"} {
 		mux.HandleFunc("GET "+path, s.ready)
 	}
+	mux.HandleFunc("GET /-/sessions", s.list)
 	mux.HandleFunc("POST /-/revoke", s.revoke)
 	mux.HandleFunc("POST /-/flush", s.flush)
 	mux.HandleFunc("POST /-/reload", s.reload)
@@ -188,6 +192,7 @@ func index(w http.ResponseWriter, _ *http.Request) {
 GET  /metrics
 GET  /livez          also /healthz, /health/alive, /-/healthy
 GET  /readyz         also /health/ready, /-/ready; ?verbose for details
+GET  /-/sessions     with perhaps session_id=ID, identity_id=ID and limit=N
 POST /-/revoke       session_id=ID, identity_id=ID, or credential=VALUE with perhaps kind=session_token, cookie or bearer
 POST /-/flush
 POST /-/reload

@@ -39,6 +39,7 @@ type App struct {
 	service *service
 	cache   *sessioncache.Cache
 	apps    *apps
+	hearing *hearing // nil if revocations are not heard from a database
 	server  *proxy.Server
 	checks  *extauthz.Server // nil if Envoy does not ask by gRPC
 	admin   *admin.Server
@@ -88,6 +89,8 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		NegativeFor: cfg.SessionCache.NegativeFor,
 		Known:       a.service.guard.Known(),
 		Ready:       a.service.ready(),
+
+		FreshForDegraded: cfg.SessionCache.FreshForDegraded,
 	})
 	if err != nil {
 		a.service.close()
@@ -97,6 +100,12 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		a.cache.RevokeSession(sessionID)
 		a.metrics.Revoked(metrics.RevokedByService)
 	})
+	hooks, err := a.listenFor(cfg)
+	if err != nil {
+		a.cache.Close()
+		a.service.close()
+		return nil, err
+	}
 	a.apps.use(pools)
 	a.server = proxy.NewServer(proxy.Config{
 		Gate:          proxy.NewGate(a.cache, compiled),
@@ -113,9 +122,11 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		Login:           login,
 		ForwardAuthPath: cfg.ForwardAuth.Path,
 		WhoamiPath:      cfg.Whoami.Path,
+		Hooks:           hooks,
+		HooksPath:       pathOf(cfg.Hooks),
 		Explain:         cfg.Explain,
 		AccessLog:       cfg.Log.Access,
-		Logger:          opts.Logger,
+		Logger:          a.opts.Logger,
 		Tag:             a.cache.Tag,
 	})
 	if cfg.ForwardAuth.GRPCListen != "" {
@@ -136,6 +147,9 @@ func (a *App) newAdmin() *admin.Server {
 	if ready := a.service.ready(); ready != nil {
 		checks = []admin.Check{{Name: "session_service", Run: ready}}
 	}
+	if a.hearing != nil {
+		checks = append(checks, a.hearing.check())
+	}
 	return admin.New(admin.Config{
 		Gatherer: a.metrics.Gatherer(),
 		Ready:    func() error { return *a.state.Load() },
@@ -144,6 +158,7 @@ func (a *App) newAdmin() *admin.Server {
 		Credentials: func(kind upstream.Kind, value []byte) []upstream.Credential {
 			return credentialsFor(a.cfg.Load(), kind, value)
 		},
+		Remembered: a.remembered,
 		Reload:     a.Reload,
 		ConfigYAML: func(w io.Writer) error { return a.cfg.Load().Print(w) },
 		Revoked:    func() { a.metrics.Revoked(metrics.RevokedByAdmin) },
@@ -164,6 +179,9 @@ func (a *App) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	watch.Go(func() { a.certificates.Watch(watching) })
 	watch.Go(func() { a.watchKeys(watching) })
+	if a.hearing != nil {
+		watch.Go(func() { a.hearing.listener.Run(watching) })
+	}
 	defer func() {
 		stopWatching()
 		watch.Wait()

@@ -97,9 +97,14 @@ func Decide(ctx context.Context, cfg *config.Config, build metrics.BuildInfo, q 
 		defer s.close()
 		sessions = asked{s.guard}
 	}
+	hooks, err := newHooks(cfg.Hooks, nil, nil) // which take nothing in here
+	if err != nil {
+		return nil, err
+	}
 	server := proxy.NewServer(proxy.Config{
 		Gate: proxy.NewGate(sessions, compiled), Credentials: credentialsOf(cfg), Trusted: trustedOf(cfg),
 		ForwardAuthPath: cfg.ForwardAuth.Path, WhoamiPath: cfg.Whoami.Path, Logger: quiet,
+		Hooks: hooks, HooksPath: pathOf(cfg.Hooks),
 	})
 	face, d, err := server.Answer(ctx, question)
 	if err != nil {

@@ -1,8 +1,11 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
@@ -118,6 +121,51 @@ func TestDatabaseFailure(t *testing.T) {
 	if metrics := w.get(w.admin + "/metrics").body; !strings.Contains(metrics, "gatehouse_session_unbelieved_nos_total 1\n") {
 		t.Error("the metric of unbelieved answers does not tell of it")
 	}
+}
+
+// TestDatabaseFailureSignsNobodyOut floods a gateway with requests of many sessions while the service denies all of them, since its database
+// is down. Nobody is told that there is no session, and everybody is served again after it.
+func TestDatabaseFailureSignsNobodyOut(t *testing.T) {
+	const people, requests = 40, 3
+	w := start(t, "session_cache: { fresh_for: 100ms, negative_for: 1m }", "limits: { unknown_per_client: 0 }")
+	flood := func(judge func(status int) bool) {
+		t.Helper()
+		var all sync.WaitGroup
+		for n := range people {
+			all.Go(func() {
+				for i := range requests {
+					face := faces[i%len(faces)]
+					if a := face.ask(w, "X-Session-Token", fmt.Sprintf("token-%d", n)); !judge(a.status) {
+						t.Errorf("person %d: got status %d from %s", n, a.status, face.name)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	served := func(status int) bool { return status == http.StatusOK }
+	for n := range people {
+		w.service.SignIn(upstreamtest.Login{Token: fmt.Sprintf("token-%d", n)})
+	}
+	flood(served)
+	w.service.Break(upstreamtest.DatabaseDown)
+	var unavailable atomic.Int64
+	for unavailable.Load() < people && !t.Failed() { // what is fresh is served
+		flood(func(status int) bool {
+			if status == http.StatusServiceUnavailable {
+				unavailable.Add(1)
+				return true
+			}
+			return served(status)
+		})
+	}
+	w.service.Break(upstreamtest.Healthy)
+	for n := range people {
+		for !served(faces[0].ask(w, "X-Session-Token", fmt.Sprintf("token-%d", n)).status) {
+			// as long as the breaker is open
+		}
+	}
+	flood(served)
 }
 
 // TestRefusal holds that a refusal of the service reaches the client in the service's own words, and is not remembered.

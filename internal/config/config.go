@@ -59,6 +59,9 @@ type Config struct {
 	// Whoami is where an application asks for the session itself. Default: its keys' defaults.
 	Whoami Whoami `yaml:"whoami"`
 
+	// Hooks are where messages come in that say which sessions have ended. Default none: they are not served.
+	Hooks *Hooks `yaml:"hooks,omitempty"`
+
 	// TrustedProxies are the peers whose X-Forwarded-* headers are believed, who may ask for decisions, and who may speak the PROXY
 	// protocol: networks such as 10.0.0.0/8, single addresses, or the word unix for whoever connects to a socket that Gatehouse listens
 	// on. Default none.
@@ -180,6 +183,9 @@ type Kratos struct {
 
 	// Cookie is the name of its session cookie, session.cookie.name in its own configuration. Default ory_kratos_session.
 	Cookie string `yaml:"cookie"`
+
+	// Revocations are how Gatehouse hears of sessions that end. Default none: it has to be told, or asks again after fresh_for.
+	Revocations *Revocations `yaml:"revocations,omitempty"`
 }
 
 // An Embedded is the session service inside of Gatehouse.
@@ -213,6 +219,10 @@ type SessionCache struct {
 	// StaleFor is for how long after FreshFor a session is still served, while the service is being asked again and while it is down;
 	// 0s to 24h. A session that has ended is never served. Default 0s: an outage of the service is an outage.
 	StaleFor time.Duration `yaml:"stale_for"`
+
+	// FreshForDegraded takes the place of FreshFor, where it is less, while Gatehouse should hear of revocations and cannot; 0s to 24h. 0s is
+	// that every request is asked about. It matters with upstream.kratos.revocations only. Default 10s.
+	FreshForDegraded time.Duration `yaml:"fresh_for_degraded"`
 
 	// NegativeFor is how long it is remembered that a credential stands for no session; 0s to 5m. It is also how long a client may have
 	// to wait whose credential becomes valid only after it was tried. Default 1s.

@@ -12,7 +12,7 @@ func Default() Config {
 		Listen:          Listeners{{Address: ":8080"}},
 		Admin:           "127.0.0.1:9090",
 		Upstream:        Upstream{Timeout: time.Second, MaxInFlight: 64},
-		SessionCache:    SessionCache{Size: 100_000, FreshFor: 30 * time.Second, NegativeFor: time.Second},
+		SessionCache:    SessionCache{Size: 100_000, FreshFor: 30 * time.Second, FreshForDegraded: 10 * time.Second, NegativeFor: time.Second},
 		Routes:          []Route{{Match: Match{Path: "/*"}, Access: AccessSession}},
 		IdentityHeaders: IdentityHeaders{{Name: "X-User-Id", Path: "identity.id"}},
 		ForwardAuth:     ForwardAuth{Path: "/.gatehouse/auth"},

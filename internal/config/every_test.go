@@ -13,7 +13,10 @@ import (
 const (
 	everyKratos = `
 admin: ""
-upstream: { kratos: { url: https://example.com/kratos/, cookie: __Host-sid }, timeout: 90ms, max_in_flight: 7 }
+upstream:
+  kratos: { url: https://example.com/kratos/, cookie: __Host-sid, revocations: { postgres: "postgres://a-very-long-secret" } }
+  timeout: 90ms
+  max_in_flight: 7
 ` + every
 	everyEmbedded = `
 admin: ""
@@ -22,14 +25,15 @@ upstream:
   timeout: 90ms
   max_in_flight: 7
 ` + every
-	every = `
+	secret = "postgres://a-very-long-secret" // will do for every secret
+	every  = `
 listen:
   - unix:/run/gatehouse/gatehouse.sock
   - address: "[::1]:8443"
     tls: { cert_file: c, key_file: k, client_ca_file: ca, client_auth: require }
     proxy_protocol: true
 tls: { cert_file: cert.pem, key_file: key.pem, client_ca_file: ca.pem, client_auth: optional }
-session_cache: { size: 1, fresh_for: 1m5s, stale_for: 24h, negative_for: 0s }
+session_cache: { size: 1, fresh_for: 1m5s, stale_for: 24h, fresh_for_degraded: 7s, negative_for: 0s }
 app: { url: http://app.internal:3000/, max_conns: 100000, head_timeout: 1ms, idle_timeout: 24h }
 routes:
   - name: all.of_it-1
@@ -64,6 +68,7 @@ identity_token:
 identity_headers: { x-zebra: 'identity.traits.roles.#(name=="a: b").id', X-user: "true", Remote-Groups: groups }
 forward_auth: { path: /auth }
 whoami: { path: /whoami, dialect: better_auth }
+hooks: { path: /hook, secrets: ["postgres://a-very-long-secret"], keys: ["postgres://a-very-long-secret"] }
 trusted_proxies: [10.0.0.0/8, 2001:db8::/48, 192.0.2.7, "::1", unix]
 credentials: [bearer, cookie]
 limits:
@@ -85,10 +90,13 @@ func TestEveryKey(t *testing.T) {
 		},
 		TLS: &config.TLS{CertFile: "cert.pem", KeyFile: "key.pem", ClientCAFile: "ca.pem", ClientAuth: config.ClientAuthOptional},
 		Upstream: config.Upstream{
-			Kratos:  &config.Kratos{URL: "https://example.com/kratos/", Cookie: "__Host-sid"},
+			Kratos: &config.Kratos{
+				URL: "https://example.com/kratos/", Cookie: "__Host-sid", Revocations: &config.Revocations{Postgres: secret},
+			},
 			Timeout: 90 * time.Millisecond, MaxInFlight: 7,
 		},
-		SessionCache: config.SessionCache{Size: 1, FreshFor: 65 * time.Second, StaleFor: 24 * time.Hour},
+		SessionCache: config.SessionCache{Size: 1, FreshFor: 65 * time.Second, StaleFor: 24 * time.Hour, FreshForDegraded: 7 * time.Second},
+		Hooks:        &config.Hooks{Path: "/hook", Secrets: []config.Secret{secret}, Keys: []config.Secret{secret}},
 		App:          config.App{URL: "http://app.internal:3000/", MaxConns: 100_000, HeadTimeout: time.Millisecond, IdleTimeout: 24 * time.Hour},
 		Routes: []config.Route{
 			{

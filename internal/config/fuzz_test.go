@@ -48,7 +48,9 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		equal(t, parse(t, printed(t, c)), c)
+		if text := printed(t, c); !strings.Contains(text, "<secret>") {
+			equal(t, parse(t, text), c)
+		}
 		c.Warnings()
 	})
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Print writes the configuration as YAML, with every key, so that it shows what is in force wherever it was set. Secrets are hidden.
-// What it writes loads again as the same configuration.
+// What it writes loads again as the same configuration, unless there are secrets.
 func (c *Config) Print(w io.Writer) error {
 	d, err := yaml.NewDumper(w, yaml.WithLineWidth(-1))
 	if err == nil {

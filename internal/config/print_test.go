@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +15,15 @@ func TestPrintLoadsAgain(t *testing.T) {
 	kratos, others := example(t)
 	f := func(text string) {
 		t.Helper()
+		for _, s := range []string{"whsec_bm90LWEtc2VjcmV0LWJ1dC1sb25nLWVub3VnaA==", "change-me-to-32-random-bytes"} { // those of the example
+			text = strings.ReplaceAll(text, s, secret)
+		}
 		c := parse(t, text)
-		equal(t, parse(t, printed(t, c)), c)
+		out := printed(t, c)
+		if strings.Contains(out, secret) {
+			t.Errorf("a secret is printed:\n%s", out)
+		}
+		equal(t, parse(t, strings.ReplaceAll(out, "<secret>", secret)), c)
 	}
 	f("upstream: { kratos: { url: http://127.0.0.1:4433 } }")
 	f("upstream: { embedded: {} }\nidentity_headers: {}")
@@ -48,6 +56,7 @@ session_cache:
   size: 100000
   fresh_for: 30s
   stale_for: 2h
+  fresh_for_degraded: 10s
   negative_for: 1s
 app: ''
 routes:

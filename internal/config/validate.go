@@ -17,6 +17,7 @@ func (l *loader) validate(c *Config) {
 	between(l, "session_cache.size", c.SessionCache.Size, 1, 50_000_000)
 	between(l, "session_cache.fresh_for", c.SessionCache.FreshFor, 100*time.Millisecond, 24*time.Hour)
 	between(l, "session_cache.stale_for", c.SessionCache.StaleFor, 0, 24*time.Hour)
+	between(l, "session_cache.fresh_for_degraded", c.SessionCache.FreshForDegraded, 0, 24*time.Hour)
 	between(l, "session_cache.negative_for", c.SessionCache.NegativeFor, 0, 5*time.Minute)
 	l.validateApps(c)
 	l.validateRoutes(c)
@@ -24,6 +25,7 @@ func (l *loader) validate(c *Config) {
 	l.validateToken(c)
 	l.validateFaces(c)
 	l.validateLogin(c.Login)
+	l.validateHooks(c.Hooks)
 	l.validateCredentials(c)
 	l.validateLimits(&c.Limits)
 	between(l, "shutdown.delay", c.Shutdown.Delay, 0, 5*time.Minute)
@@ -129,6 +131,9 @@ func (l *loader) validateFaces(c *Config) {
 	if c.IdentityToken != nil {
 		faces = append(faces, struct{ key, path string }{"identity_token.keys_path", c.IdentityToken.KeysPath})
 	}
+	if c.Hooks != nil {
+		faces = append(faces, struct{ key, path string }{"hooks.path", c.Hooks.Path})
+	}
 	for i, a := range faces {
 		if fault := facePathFault(a.path); fault != "" {
 			l.report(a.key, "%s", fault)
@@ -192,7 +197,7 @@ func (c *Config) Warnings() []string {
 			warn("routes[%d]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins", i)
 		}
 		if path := r.Match.Path; path == c.Whoami.Path || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
-			c.IdentityToken != nil && path == c.IdentityToken.KeysPath {
+			c.IdentityToken != nil && path == c.IdentityToken.KeysPath || c.Hooks != nil && path == c.Hooks.Path {
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
 		}
 		if path := r.Match.Path; len(path) > 1 && strings.HasSuffix(path, "/") {

@@ -17,6 +17,9 @@ func (l *loader) validateUpstream(c *Config) {
 	if k := u.Kratos; k != nil {
 		l.validateURL("upstream.kratos.url", k.URL, "set the public API of Kratos, such as http://127.0.0.1:4433")
 		l.check("upstream.kratos.cookie", cookieFault(k.Cookie))
+		if k.Revocations != nil {
+			l.check("upstream.kratos.revocations.postgres", databaseFault(string(k.Revocations.Postgres)))
+		}
 	}
 	if w := u.Wacht; w != nil {
 		l.validateURL("upstream.wacht.url", w.URL, "set the Frontend API of the deployment, such as https://frontend.example.com")

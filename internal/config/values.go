@@ -154,8 +154,7 @@ type IdentityHeader struct {
 	Path string // into the session, in GJSON syntax
 }
 
-// A Secret is a value that must not be seen. Whatever prints it prints <secret>; only a conversion to string tells it. No key
-// holds one so far: passwords in URLs are refused.
+// A Secret is a value that must not be seen. Whatever prints it prints <secret>; only a conversion to string tells it.
 type Secret string
 
 const redacted = "<secret>"

@@ -45,6 +45,7 @@ type Metrics struct {
 	upstreamDuration *prometheus.HistogramVec
 
 	revocations *prometheus.CounterVec
+	heard       *prometheus.GaugeVec
 	reloadOK    prometheus.Gauge
 	reloadedAt  prometheus.Gauge
 
@@ -84,7 +85,11 @@ func New(build BuildInfo) *Metrics {
 			"Time that questions to the session service took.", requestBuckets), []string{"store"}),
 		revocations: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_session_revocations_total",
-			Help: "Revocations by who made them: the admin listener, or the session service itself.",
+			Help: "Revocations by who made them.",
+		}, []string{"source"}),
+		heard: create.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gatehouse_session_revocations_heard",
+			Help: "1 while the revocations of a source are heard, 0 while sessions may end unheard and are believed for fresh_for_degraded only.",
 		}, []string{"source"}),
 		reloadOK: create.NewGauge(prometheus.GaugeOpts{
 			Name: "gatehouse_config_last_reload_successful",
@@ -108,8 +113,9 @@ func New(build BuildInfo) *Metrics {
 		Help: "Always 1. The labels say which build is running.",
 	}, []string{"version", "revision", "goversion"}).WithLabelValues(build.Version, build.Revision, runtime.Version()).Set(1)
 	m.bindRequests(create)
-	m.revocations.WithLabelValues(string(RevokedByAdmin))
-	m.revocations.WithLabelValues(string(RevokedByService))
+	for _, by := range [...]RevocationSource{RevokedByAdmin, RevokedByService, RevokedByWebhook, RevokedByPostgres} {
+		m.revocations.WithLabelValues(string(by))
+	}
 	return m
 }
 
@@ -123,10 +129,22 @@ type RevocationSource string
 const (
 	RevokedByAdmin   RevocationSource = "admin"   // somebody at the admin listener
 	RevokedByService RevocationSource = "service" // the embedded session service, which tells of every session that ends
+
+	RevokedByWebhook  RevocationSource = "webhook"  // a message to hooks
+	RevokedByPostgres RevocationSource = "postgres" // the database of Kratos
 )
 
 // Revoked counts one revocation.
 func (m *Metrics) Revoked(by RevocationSource) { m.revocations.WithLabelValues(string(by)).Inc() }
+
+// RevocationsHeard says whether the revocations of a source are heard.
+func (m *Metrics) RevocationsHeard(from RevocationSource, heard bool) {
+	value := 0.0
+	if heard {
+		value = 1
+	}
+	m.heard.WithLabelValues(string(from)).Set(value)
+}
 
 // Reloaded says whether the configuration could be loaded, and when. It is called for the first load too.
 func (m *Metrics) Reloaded(ok bool, at time.Time) {

@@ -158,10 +158,10 @@ func TestFromTheStart(t *testing.T) {
 		expect(t, name, samples(t, m, name), want...)
 	}
 	var requests []string
-	for _, face := range []string{"ext_authz", "forward_auth", "keys", "proxy", "whoami"} {
+	for _, face := range []string{"ext_authz", "forward_auth", "hooks", "keys", "proxy", "whoami"} {
 		for _, verdict := range []string{"allowed", "denied", "limited", "malformed", "refused", "unauthenticated", "unavailable"} {
 			requests = append(requests, fmt.Sprintf(`{face=%q,rule="",verdict=%q} 0`, face, verdict))
-			if face != "whoami" && face != "keys" {
+			if face != "whoami" && face != "keys" && face != "hooks" {
 				requests = append(requests, fmt.Sprintf(`{face=%q,rule="a",verdict=%q} 0`, face, verdict))
 			}
 		}
@@ -174,9 +174,9 @@ func TestFromTheStart(t *testing.T) {
 	f("gatehouse_forward_auth_large_answers_total", "0")
 	f("gatehouse_forward_auth_foreign_headers_total", `{dialect="caddy"} 0`, `{dialect="envoy"} 0`,
 		`{dialect="envoy_grpc"} 0`, `{dialect="haproxy"} 0`, `{dialect="nginx"} 0`, `{dialect="plain"} 0`, `{dialect="traefik"} 0`)
-	f("gatehouse_requests_in_flight", `{face="ext_authz"} 0`, `{face="forward_auth"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`,
+	f("gatehouse_requests_in_flight", `{face="ext_authz"} 0`, `{face="forward_auth"} 0`, `{face="hooks"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`,
 		`{face="whoami"} 0`)
-	f("gatehouse_request_duration_seconds_count", `{face="ext_authz"} 0`, `{face="forward_auth"} 0`, `{face="keys"} 0`,
+	f("gatehouse_request_duration_seconds_count", `{face="ext_authz"} 0`, `{face="forward_auth"} 0`, `{face="hooks"} 0`, `{face="keys"} 0`,
 		`{face="proxy"} 0`, `{face="whoami"} 0`)
 	f("gatehouse_decision_duration_seconds_count",
 		`{outcome="allowed"} 0`, `{outcome="coalesced"} 0`, `{outcome="denied"} 0`, `{outcome="hit"} 0`, `{outcome="limited"} 0`, `{outcome="malformed"} 0`,
@@ -192,7 +192,8 @@ func TestFromTheStart(t *testing.T) {
 		`{result="timeout",store="kratos"} 0`, `{result="unavailable",store="kratos"} 0`)
 	f("gatehouse_upstream_request_duration_seconds_count", `{store="kratos"} 0`)
 	f("gatehouse_upstream_breaker_open", `{store="kratos"} 0`)
-	f("gatehouse_session_revocations_total", `{source="admin"} 0`, `{source="service"} 0`)
+	f("gatehouse_session_revocations_total",
+		`{source="admin"} 0`, `{source="postgres"} 0`, `{source="service"} 0`, `{source="webhook"} 0`)
 	f("gatehouse_config_last_reload_successful", "0")
 	f("gatehouse_config_last_reload_success_timestamp_seconds", "0")
 	f("gatehouse_build_info", fmt.Sprintf(`{goversion=%q,revision="abc",version="v1.2.3"} 1`, runtime.Version()))
@@ -409,7 +410,12 @@ func TestRevokedAndReloaded(t *testing.T) {
 	m.Revoked(metrics.RevokedByAdmin)
 	m.Revoked(metrics.RevokedByService)
 	m.Revoked(metrics.RevokedByService)
-	expect(t, "revocations", samples(t, m, "gatehouse_session_revocations_total"), `{source="admin"} 1`, `{source="service"} 2`)
+	expect(t, "revocations", samples(t, m, "gatehouse_session_revocations_total"),
+		`{source="admin"} 1`, `{source="postgres"} 0`, `{source="service"} 2`, `{source="webhook"} 0`)
+	m.RevocationsHeard(metrics.RevokedByPostgres, true)
+	expect(t, "heard", samples(t, m, "gatehouse_session_revocations_heard"), `{source="postgres"} 1`)
+	m.RevocationsHeard(metrics.RevokedByPostgres, false)
+	expect(t, "not heard", samples(t, m, "gatehouse_session_revocations_heard"), `{source="postgres"} 0`)
 
 	f := func(ok bool, at float64, successful, timestamp string) {
 		t.Helper()
@@ -443,7 +449,7 @@ func TestHistograms(t *testing.T) {
 			}
 		}
 	}
-	if want := 5 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
+	if want := 6 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
 		t.Errorf("saw %d histograms, want %d", seen, want)
 	}
 }

@@ -91,6 +91,11 @@ const (
 	AbortedBody         Reason = "aborted_body"         // the client ended the connection in the middle of a body
 	ClientGone          Reason = "client_gone"          // the client left before the application had answered
 	NoApplication       Reason = "no_application"       // there is no application to proxy to
+	MessageReceived     Reason = "message_received"     // a message to hooks, and what it says is in force
+	MessageUnsigned     Reason = "message_unsigned"     // a message to hooks that comes from nobody who is known
+	MessageOld          Reason = "message_old"          // a message to hooks that was signed too long ago, or ahead of time
+	MessageReplayed     Reason = "message_replayed"     // a message to hooks that has come before
+	MessageUnread       Reason = "message_unread"       // a message to hooks that names nothing to end
 	PassedThrough       Reason = "passed_through"       // the session service answered the caller itself
 	InternalError       Reason = "internal_error"       // the gateway failed
 )

@@ -91,6 +91,14 @@ func ParseSecret(s string) ([]byte, error) {
 	return secret, nil
 }
 
+// Expects reports, by the head of a message alone, whether its body is worth reading. It costs little, and nothing is believed yet.
+func (r *Receiver) Expects(header func(name string) string) bool {
+	if header(SignatureHeader) == "" {
+		return r.knows(header(KeyHeader))
+	}
+	return len(r.secrets) > 0 && header(IDHeader) != "" && header(TimestampHeader) != ""
+}
+
 // Receive takes one message in, and returns when what it says is in force. header returns the value of a header line that is there exactly
 // once, and else nothing. The error says why the message was refused; nothing has been done then.
 func (r *Receiver) Receive(header func(name string) string, body []byte) error {

@@ -1,0 +1,166 @@
+package proxy_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+)
+
+// fakeHooks expect messages with Authorization: Bearer key, and find of each what its body says.
+type fakeHooks struct {
+	mu       sync.Mutex
+	received []string
+}
+
+func (*fakeHooks) Expects(header func(string) string) bool {
+	return header("Authorization") == "Bearer key"
+}
+
+func (f *fakeHooks) Receive(header func(string) string, body []byte) policy.Reason {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.received = append(f.received, header("Authorization")+" "+string(body))
+	return policy.Reason(body)
+}
+
+func (f *fakeHooks) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.received)
+}
+
+const (
+	hook = "/hooks/revoke"
+	key  = "Authorization: Bearer key"
+)
+
+func newHookedGateway(t *testing.T, changes ...func(*setup)) (*gateway, *scriptedApp, *fakeHooks) {
+	t.Helper()
+	app, hooks := answering(t, ok("app")), &fakeHooks{}
+	return newGateway(t, app, append(changes, func(s *setup) { s.Hooks, s.HooksPath = hooks, hook })...), app, hooks
+}
+
+func TestHooks(t *testing.T) {
+	g, app, hooks := newHookedGateway(t, func(s *setup) { s.Explain = true })
+	f := func(message string, status int, v policy.Verdict, r policy.Reason, received int) {
+		t.Helper()
+		before := hooks.count()
+		res := g.ask(message)
+		if res.StatusCode != status || hooks.count()-before != received {
+			t.Errorf("status %d, want %d; %d messages received, want %d", res.StatusCode, status, hooks.count()-before, received)
+		}
+		if got := res.Header.Get("Content-Type"); (got == "application/problem+json") != (status >= 400) || (status < 400) != (res.body == "") {
+			t.Errorf("%d: body %q of type %q", status, res.body, got)
+		}
+		if res.Header.Get("X-Gatehouse-Reason") != string(r) || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%d: head %v", status, res.Header)
+		}
+		if want := (observation{proxy.HooksFace, v, r}); g.observer.last() != want {
+			t.Errorf("observed %v, want %v", g.observer.last(), want)
+		}
+	}
+	post := func(body string, lines ...string) string { return request("POST", hook, body, lines...) }
+	f(post("message_received", key), 204, policy.Allowed, policy.MessageReceived, 1)
+	f(post("message_unsigned", key), 401, policy.Unauthenticated, policy.MessageUnsigned, 1)
+	f(post("message_old", key), 401, policy.Unauthenticated, policy.MessageOld, 1)
+	f(post("message_replayed", key), 409, policy.Denied, policy.MessageReplayed, 1)
+	f(post("message_unread", key), 400, policy.Malformed, policy.MessageUnread, 1)
+	f(post("what is this", key), 400, policy.Malformed, policy.MessageUnread, 1)
+	f(request("POST", hook, "", key), 400, policy.Malformed, policy.MessageUnread, 1)
+	f(post("message_received"), 401, policy.Unauthenticated, policy.MessageUnsigned, 0)
+	f(post("message_received", alice), 401, policy.Unauthenticated, policy.MessageUnsigned, 0)
+	f(post("message_received", key, key), 401, policy.Unauthenticated, policy.MessageUnsigned, 0)
+	for _, method := range []string{"GET", "PUT", "DELETE", "OPTIONS"} {
+		f(request(method, hook, "", key), 405, policy.Malformed, policy.UnsupportedMethod, 0)
+	}
+	chunked := "POST " + hook + " HTTP/1.1\r\nHost: a\r\n" + key + "\r\nTransfer-Encoding: chunked\r\n\r\n"
+	f(chunked+"8\r\nmessage_\r\n8\r\nreceived\r\n0\r\n\r\n", 204, policy.Allowed, policy.MessageReceived, 1)
+	large := strings.Repeat("x", 64<<10)
+	f(post(large, key), 400, policy.Malformed, policy.MessageUnread, 1)
+	f(post(large+"x", key), 413, policy.Limited, policy.BodyTooLarge, 0)
+	f(fmt.Sprintf("%s%x\r\n%sx\r\n0\r\n\r\n", chunked, len(large)+1, large), 413, policy.Limited, policy.BodyTooLarge, 0)
+	f(chunked+"8\r\nmessage_\r\nnonsense", 400, policy.Malformed, policy.AbortedBody, 0)
+	f(request("POST", hook, "", key, "Content-Length: 1", "Transfer-Encoding: chunked"), 400, policy.Malformed, policy.MalformedHeaders, 0)
+	for _, target := range []string{"/hooks%2frevoke", "/hooks/./revoke", "//hooks/revoke", "/hooks/%72evoke"} {
+		g.ask(request("POST", target, "message_received", alice))
+	}
+	if heads := app.heads(); len(heads) != 0 {
+		t.Errorf("the application was asked: %q", heads)
+	}
+}
+
+// A message whose body cannot be wanted is answered before the body, and the connection goes on after one that was taken in.
+func TestHooksReadTheHeadFirst(t *testing.T) {
+	g, _, hooks := newHookedGateway(t)
+	f := func(status int, lines ...string) {
+		t.Helper()
+		c := g.dial()
+		c.send(request("POST", hook, "", lines...))
+		if res := c.next("POST"); res.StatusCode != status || !res.Close {
+			t.Errorf("%v: status %d close %v", lines, res.StatusCode, res.Close)
+		}
+	}
+	f(401, "Content-Length: 10")
+	f(401, "Content-Length: 10", expects)
+	f(401, "Transfer-Encoding: chunked")
+	f(413, "Content-Length: 65537", key)
+	f(413, "Content-Length: 65537", key, expects)
+
+	c := g.dial()
+	for range 2 {
+		c.send(request("POST", hook, "", "Content-Length: 16", key, expects))
+		if res := c.next("POST"); res.StatusCode != http.StatusContinue {
+			t.Fatalf("status %d before the body", res.StatusCode)
+		}
+		c.send("message_received")
+		if res := c.next("POST"); res.StatusCode != 204 || res.Close {
+			t.Fatalf("status %d close %v", res.StatusCode, res.Close)
+		}
+	}
+	if n := hooks.count(); n != 2 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// One client may have so many messages under way, and slow ones are given up.
+func TestHooksAreLimited(t *testing.T) {
+	g, _, hooks := newHookedGateway(t, func(s *setup) {
+		s.Limits.RequestsPerClient, s.Limits.BodyTimeout = 1, 500*time.Millisecond
+	})
+	slow := g.dial()
+	slow.send(request("POST", hook, "", "Content-Length: 16", key, expects))
+	if res := slow.next("POST"); res.StatusCode != http.StatusContinue {
+		t.Fatalf("status %d before the body", res.StatusCode)
+	}
+	slow.send("message_")                                                         // and then nothing
+	for g.ask(request("POST", hook, "message_received", key)).StatusCode == 204 { // until the slow one is being read
+	}
+	if got := g.observer.last(); got.Reason != policy.TooManyRequests {
+		t.Errorf("observed %v", got)
+	}
+	if res := slow.next("POST"); res.StatusCode != 408 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	before := hooks.count()
+	if res := g.ask(request("POST", hook, "message_received", key)); res.StatusCode != 204 || hooks.count() != before+1 {
+		t.Errorf("status %d after it", res.StatusCode)
+	}
+}
+
+// Without hooks, their path is the application's.
+func TestNoHooks(t *testing.T) {
+	app := answering(t, ok("app"))
+	g := newGateway(t, app)
+	if res := g.ask(request("POST", hook, "x", key)); res.StatusCode != 401 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if res := g.ask(request("POST", hook, "x", alice)); res.StatusCode != 200 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+}
