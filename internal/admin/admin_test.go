@@ -20,7 +20,10 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets net/http's server linger, which it does for half a second after it has answered before the end of a body.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // A fixture is a server and what it was given.
 type fixture struct {

@@ -15,7 +15,10 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream/embedded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets net/http's server linger, which it does for half a second after it has answered before the end of a body.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // A world is a service, and connections to both of its APIs that work in a synctest bubble.
 type world struct {

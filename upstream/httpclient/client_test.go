@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -69,14 +70,14 @@ func TestAskSendsOnlyTheQuestion(t *testing.T) {
 
 // TestMutationsAreSentOnce holds that a question that may change something is not repeated once it was sent.
 func TestMutationsAreSentOnce(t *testing.T) {
-	f := func(method string, wantAsked int) {
+	f := func(method string, wantAsked int32) {
 		t.Helper()
-		asked := 0
+		var asked atomic.Int32
 		c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "warm") {
 				return
 			}
-			asked++
+			asked.Add(1)
 			panic(http.ErrAbortHandler) // the connection ends without an answer
 		})
 		if _, err := c.Ask(t.Context(), httpclient.Question{URL: c.URL("warm")}); err != nil { // so that a kept connection is used
@@ -86,8 +87,8 @@ func TestMutationsAreSentOnce(t *testing.T) {
 		if err == nil || errors.Is(err, upstream.ErrNotSent) || upstream.Definite(err) {
 			t.Errorf("%s: error is %v, want an outage of a question that was sent", method, err)
 		}
-		if asked != wantAsked {
-			t.Errorf("%s was sent %d times, want %d", method, asked, wantAsked)
+		if n := asked.Load(); n != wantAsked {
+			t.Errorf("%s was sent %d times, want %d", method, n, wantAsked)
 		}
 	}
 	f(http.MethodPost, 1)
