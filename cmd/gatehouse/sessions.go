@@ -90,7 +90,8 @@ func showSession(c *call) error {
 		return printed(c, body, nil)
 	}
 	out, first := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0), list[0]
-	fmt.Fprintf(out, "session\t%s\nidentity\t%s\naal\t%s\nexpires\t%s\n", first.SessionID, first.IdentityID, first.AAL, orNever(first.ExpiresAt))
+	fmt.Fprintf(out, "session\t%s\nidentity\t%s\naal\t%s\nexpires\t%s\n",
+		first.SessionID, first.IdentityID, first.AAL, orNever(first.ExpiresAt))
 	if !first.AuthenticatedAt.IsZero() {
 		fmt.Fprintf(out, "authenticated\t%s\n", first.AuthenticatedAt.UTC().Format(time.RFC3339))
 	}

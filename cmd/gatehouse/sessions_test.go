@@ -65,7 +65,8 @@ func TestSessions(t *testing.T) {
 		t.Errorf("as JSON: %v, error %v", list, err)
 	}
 	want(sessions(exitFailed, "", "list", "--limit", "0"), "limit must be a number")
-	want(sessions(exitOK, "", "show", "s-ali"), `(?s)session +s-ali\nidentity +i-ali\naal +aal1\nexpires +never\ncredential +[0-9a-f]{8}, fresh, asked .* ago`)
+	want(sessions(exitOK, "", "show", "s-ali"),
+		`(?s)session +s-ali\nidentity +i-ali\naal +aal1\nexpires +never\ncredential +[0-9a-f]{8}, fresh, asked .* ago`)
 	want(sessions(exitFailed, "", "show", "s-nobody"), "nothing is remembered of this session")
 
 	f := func(name, token, stdin string, args ...string) {

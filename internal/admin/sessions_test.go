@@ -13,7 +13,10 @@ import (
 func (f *fixture) remembered(limit int, want func(*upstream.Session) bool) ([]admin.Remembered, bool) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	list := []admin.Remembered{
-		{&upstream.Session{ID: "s1", IdentityID: "i1", AAL: upstream.AAL2, AuthenticatedAt: at, ExpiresAt: at.Add(time.Hour)}, "0a1b2c3d", "hot", 1500 * time.Millisecond, true},
+		{
+			&upstream.Session{ID: "s1", IdentityID: "i1", AAL: upstream.AAL2, AuthenticatedAt: at, ExpiresAt: at.Add(time.Hour)},
+			"0a1b2c3d", "hot", 1500 * time.Millisecond, true,
+		},
 		{&upstream.Session{ID: "s1", IdentityID: "i1", AAL: upstream.AAL2}, "0a1b2c3e", "window", 0, true},
 		{&upstream.Session{ID: "s2", IdentityID: "i2", AAL: upstream.AAL1}, "0a1b2c3f", "joined", time.Minute, false},
 	}

@@ -182,3 +182,29 @@ func TestSecrets(t *testing.T) {
 	f([]string{"whsec_!!!"}, nil)
 	f(nil, []string{"short"})
 }
+
+// What a body is not read for could not have been believed, and what can be believed is read.
+func TestExpects(t *testing.T) {
+	f := func(want bool, h map[string]string) {
+		t.Helper()
+		if got := newReceiver(t, &ledger{}).Expects(headers(h)); got != want {
+			t.Errorf("%v: got %v", h, got)
+		}
+	}
+	signed := sign(secret, "msg_1", time.Now(), "")
+	f(true, map[string]string{
+		webhook.IDHeader: "msg_1", webhook.TimestampHeader: signed(webhook.TimestampHeader), webhook.SignatureHeader: signed(webhook.SignatureHeader),
+	})
+	f(true, map[string]string{webhook.KeyHeader: "Bearer " + key})
+	f(false, nil)
+	f(false, map[string]string{webhook.KeyHeader: "Bearer " + secret})
+	f(false, map[string]string{webhook.KeyHeader: key})
+	f(false, map[string]string{webhook.SignatureHeader: signed(webhook.SignatureHeader), webhook.IDHeader: "msg_1"})
+	f(false, map[string]string{webhook.SignatureHeader: signed(webhook.SignatureHeader), webhook.TimestampHeader: "1"})
+	f(false, map[string]string{webhook.SignatureHeader: signed(webhook.SignatureHeader), webhook.KeyHeader: "Bearer " + key}) // one or the other
+
+	onlyKeys, err := webhook.New(&ledger{}, nil, []string{key})
+	if err != nil || onlyKeys.Expects(signed) {
+		t.Errorf("a signature is expected by nobody who could verify it, error %v", err)
+	}
+}
