@@ -26,6 +26,9 @@ func gaveUp(err error) bool {
 	return errors.Is(err, errAborted) || errors.Is(err, errTooLarge) || isTimeout(err)
 }
 
+// errStopped says that an upload was ended because nobody wants it any more.
+var errStopped = errors.New("upload was stopped")
+
 // smallBody is the length up to which a body is read before a connection to the application is taken, so that a slow client holds none.
 // A longer one is sent while the response is awaited, so that an early answer reaches the client.
 const smallBody = 16 << 10
@@ -73,9 +76,11 @@ type upload struct {
 	left   int           // chunkedBody if only its end tells
 	most   int64         // that may still come
 	idle   time.Duration // for one write
-	read   atomic.Bool   // the body has been read to its end, though it may not have been sent yet
 	done   chan struct{} // closed when the upload has ended; err is set before
 	err    error
+
+	read    atomic.Bool // the body has been read to its end, though it may not have been sent yet
+	stopped atomic.Bool // nothing more is read, which is not the client's doing
 
 	mu       sync.Mutex
 	answered bool
@@ -126,7 +131,8 @@ func (u *upload) finished() bool {
 	}
 }
 
-// stop ends the upload by c, if need be in the middle, and returns why it ended: nil if the whole body was sent.
+// stop ends the upload by c, if need be in the middle, and returns why it ended: nil if the whole body was sent. It is not the client's
+// fault if the upload was waiting for the client when it was stopped.
 func (u *upload) stop(c *appConn) error {
 	if u == nil || u.done == nil { // there is none, or it was never started
 		return nil
@@ -136,6 +142,7 @@ func (u *upload) stop(c *appConn) error {
 	default:
 		_ = c.Close() // ends a write
 		if !u.taken() {
+			u.stopped.Store(true)
 			u.client.interrupt()
 		}
 		<-u.done
@@ -184,6 +191,8 @@ func (u *upload) send(c *appConn) error {
 		case chunked && errors.Is(err, io.EOF) && !u.client.ended:
 			u.read.Store(true)
 			return u.write(c, []byte("0\r\n\r\n"))
+		case u.stopped.Load():
+			return errStopped
 		default:
 			return errAborted
 		}

@@ -323,3 +323,19 @@ func TestApplicationThatDoesNotTakeTheBody(t *testing.T) {
 	_ = c.Close()
 	<-sent
 }
+
+// An application that goes away while a client is about to send more has failed, and not the client.
+func TestApplicationThatGoesAwayDuringAnUpload(t *testing.T) {
+	f := func(name, framing, body string) {
+		t.Helper()
+		app := newApp(t, func(c *appConn) { _, _ = c.head() }) // reads the head, and closes
+		g := newGateway(t, app)
+		c := g.dial()
+		c.send("POST /public/x HTTP/1.1\r\nHost: app.example.com\r\n" + framing + "\r\n\r\n" + body)
+		if res := c.next("POST"); res.StatusCode != 502 {
+			t.Errorf("%s: status %d, want 502", name, res.StatusCode)
+		}
+	}
+	f("length", "Content-Length: 100000", strings.Repeat("x", 100))
+	f("chunked", "Transfer-Encoding: chunked", "5\r\nhello\r\n")
+}
