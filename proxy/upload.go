@@ -79,8 +79,7 @@ type upload struct {
 	done   chan struct{} // closed when the upload has ended; err is set before
 	err    error
 
-	read    atomic.Bool // the body has been read to its end, though it may not have been sent yet
-	stopped atomic.Bool // nothing more is read, which is not the client's doing
+	read atomic.Bool // the body has been read to its end, though it may not have been sent yet
 
 	mu       sync.Mutex
 	answered bool
@@ -142,7 +141,6 @@ func (u *upload) stop(c *appConn) error {
 	default:
 		_ = c.Close() // ends a write
 		if !u.taken() {
-			u.stopped.Store(true)
 			u.client.interrupt()
 		}
 		<-u.done
@@ -191,7 +189,7 @@ func (u *upload) send(c *appConn) error {
 		case chunked && errors.Is(err, io.EOF) && !u.client.ended:
 			u.read.Store(true)
 			return u.write(c, []byte("0\r\n\r\n"))
-		case u.stopped.Load():
+		case u.client.interrupted.Load():
 			return errStopped
 		default:
 			return errAborted
