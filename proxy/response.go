@@ -15,7 +15,8 @@ import (
 // maxInterim is how many interim responses (RFC 9110 section 15.2) are passed over before the final one.
 const maxInterim = 16
 
-// readHead reads the head of the final response into h. If that switches protocols, the error is errSwitched. Each interim response that comes before is given to interim, as h.
+// readHead reads the head of the final response into h. If that switches protocols, the error is errSwitched. Each interim response that
+// comes before is given to interim, as h.
 func (c *appConn) readHead(h *fasthttp.ResponseHeader, interim func()) error {
 	h.DisableNormalizing() // names stay as the application spells them
 	defer h.EnableNormalizing()

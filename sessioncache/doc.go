@@ -8,8 +8,9 @@
 // P1. A session is never served after it expires, after it has been fresh and stale, or after a revocation that was acknowledged
 // before the look-up began. It is fresh for [Config.FreshFor] or what the service allows, whichever is less, counted from the moment
 // the question began, and may be served stale for [Config.StaleFor] after that. While the cache is degraded ([Cache.Degrade]),
-// [Config.FreshForDegraded] is the most, also for what is held already, and staleness begins that much earlier. Staleness is the operator's choice for outages, so
-// it may exceed what the service allows; an answer that the service allows to be believed for the moment only is never served again.
+// [Config.FreshForDegraded] is the most, also for what is held already, and staleness begins that much earlier. Staleness is the
+// operator's choice for outages, so it may exceed what the service allows; an answer that the service allows to be believed for the
+// moment only is never served again.
 // Expiry is judged by the wall clock, so that a machine that was suspended does not serve what has ended; the rest by the monotonic one.
 // A revocation is acknowledged when [Cache.RevokeSession], [Cache.RevokeIdentity], [Cache.RevokeCredential] or [Cache.Flush] returns.
 // It holds for what is remembered, and for every answer to a question that began before it, whoever waits for that answer.
