@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the keys of the configuration int
 
 const (
 	configurationFile = "reference/configuration.md"
-	generated         = "<!-- What follows is generated from internal/config/config.go: go test ./docs -update -->\n"
+	generated         = "<!-- What follows is generated from internal/config: go test ./docs -update -->\n"
 )
 
 // TestConfigurationReference compares the reference with the comments of the code that it is generated from.
