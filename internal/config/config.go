@@ -20,8 +20,12 @@ type Config struct {
 	// loopback address or behind a network policy. Empty turns it off. Default 127.0.0.1:9090.
 	Admin string `yaml:"admin"`
 
-	// Upstream is the session service that is asked whose session a request carries. Required: exactly one kind of service.
-	Upstream Upstream `yaml:"upstream"`
+	// Upstream is the session service that is asked whose session a request carries: exactly one kind of service. Required, or upstreams.
+	Upstream Upstream `yaml:"upstream,omitempty"`
+
+	// Upstreams are several session services in place of upstream, by names of one's own: letters, digits, '_' and '-', at most 64. Every route
+	// that asks for a session names one. Whoami is answered by the one that its path's route names on that host. Default none.
+	Upstreams map[string]*Upstream `yaml:"upstreams,omitempty"`
 
 	// SessionCache is how many sessions are remembered, and for how long they are believed. Default: its keys' defaults.
 	SessionCache SessionCache `yaml:"session_cache"`

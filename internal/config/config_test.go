@@ -60,6 +60,8 @@ func example(t *testing.T) (kratos string, others map[string]string) {
 		t.Fatal(err)
 	}
 	text := strings.Replace(string(data), "\nlisten: \":8080\"\n", "\n", 1)
+	text = strings.Replace(text, exampleUpstreams(t, text), "", 1)
+	text = strings.Replace(text, "    #upstream: staff\n", "", 1)
 	head, rest, _ := strings.Cut(text, "  kratos:\n")
 	_, rest, found := strings.Cut(rest, "\n\n")
 	if !found {
@@ -78,6 +80,17 @@ func example(t *testing.T) (kratos string, others map[string]string) {
 		others[name] = all
 	}
 	return string(data), others
+}
+
+// exampleUpstreams returns the paragraph of the example that replaces upstream.
+func exampleUpstreams(t *testing.T, text string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(text, "\n#upstreams:\n")
+	section, _, found := strings.Cut(rest, "\n\n")
+	if !found {
+		t.Fatal("config.example.yaml has no section upstreams that ends in an empty line")
+	}
+	return "\n#upstreams:\n" + section + "\n"
 }
 
 func TestExampleShowsDefaults(t *testing.T) {
@@ -217,6 +230,12 @@ func TestExampleIsComplete(t *testing.T) {
 	for _, text := range others {
 		maps.Copy(found, paths(t, text))
 	}
+	several := regexp.MustCompile(`(?m)^( *)#([a-z])`).ReplaceAllString(exampleUpstreams(t, kratos), "$1$2")
+	for _, u := range parse(t, several+"\nroutes: [{ match: { path: /* }, access: session, upstream: staff }]\n"+
+		"identity_headers: { X-User-Id: identity.id, X-User-Email: identity.traits.email }").Upstreams {
+		found["upstreams"], found["upstream.identity_headers"] = true, found["upstream.identity_headers"] || u.IdentityHeaders != nil
+	}
+	found["routes[].upstream"] = strings.Contains(kratos, "\n    #upstream: staff\n")
 	for _, key := range config.Keys() {
 		key = strings.Replace(key, "requirements[].", "requirements.staff.", 1)
 		if !found[key] && key != "requirements.staff.use" {

@@ -11,7 +11,7 @@ func Default() Config {
 	return Config{
 		Listen:          Listeners{{Address: ":8080"}},
 		Admin:           "127.0.0.1:9090",
-		Upstream:        Upstream{Timeout: time.Second, MaxInFlight: 64},
+		Upstream:        defaultUpstream(),
 		SessionCache:    SessionCache{Size: 100_000, FreshFor: 30 * time.Second, FreshForDegraded: 10 * time.Second, NegativeFor: time.Second},
 		Routes:          []Route{{Match: Match{Path: "/*"}, Access: AccessSession}},
 		IdentityHeaders: IdentityHeaders{{Name: "X-User-Id", Path: "identity.id"}},
@@ -30,6 +30,10 @@ func Default() Config {
 		Shutdown: Shutdown{Timeout: 30 * time.Second},
 	}
 }
+
+func defaultUpstream() Upstream { return Upstream{Timeout: time.Second, MaxInFlight: 64} }
+
+func (u *Upstream) setDefaults() { *u = defaultUpstream() }
 
 // setDefaults gives the keys of a section that was chosen their defaults.
 func (k *Kratos) setDefaults() { *k = Kratos{Cookie: "ory_kratos_session"} }

@@ -20,8 +20,8 @@ func keys() []string { return keysBelow("", reflect.TypeFor[Config]()) }
 
 func keysBelow(path string, t reflect.Type) []string {
 	switch {
-	case isSingle(t) || t == reflect.TypeFor[IdentityHeaders]():
-		return nil
+	case isSingle(t) || t == reflect.TypeFor[IdentityHeaders]() || t == reflect.TypeFor[map[string]*Upstream]():
+		return nil // what is in upstreams is what is in upstream
 	case t.Kind() == reflect.Pointer:
 		return keysBelow(path, t.Elem())
 	case t.Kind() == reflect.Slice, t.Kind() == reflect.Map:

@@ -89,8 +89,10 @@ func (l *loader) validateListeners(c *Config) {
 		l.report("listen", "nobody could connect: name an address, such as :8080")
 	}
 	others := []address{{"admin", c.Admin}, {"forward_auth.grpc_listen", c.ForwardAuth.GRPCListen}}
-	if e := c.Upstream.Embedded; e != nil {
-		others = append(others, address{"upstream.embedded.listen", e.Listen}, address{"upstream.embedded.admin_listen", e.AdminListen})
+	for _, u := range c.Services() {
+		if e := u.Embedded; e != nil {
+			others = append(others, address{u.Key + ".embedded.listen", e.Listen}, address{u.Key + ".embedded.admin_listen", e.AdminListen})
+		}
 	}
 	for _, other := range others {
 		if other.address != "" { // not turned off

@@ -50,13 +50,7 @@ func (l *loader) validateUse(route string, r Require, sets map[string]Require) {
 		return
 	}
 	names := slices.Sorted(maps.Keys(sets))
-	message := fmt.Sprintf("there is no set of the name %s in requirements", quote(r.Use))
-	if near := nearest(r.Use, names); near != "" {
-		message += fmt.Sprintf("; did you mean `%s`?", near)
-	} else if len(names) > 0 {
-		message += "; want " + alternatives(names)
-	}
-	l.report(route+".require.use", "%s", message)
+	l.report(route+".require.use", "%s", l.unknownName("there is no set of the name", r.Use, "requirements", names))
 }
 
 // validateToken checks what is said of signed tokens.

@@ -26,6 +26,10 @@ type Route struct {
 	// App is the application that the requests go to, as in app at the top level. Default: that one.
 	App *App `yaml:"app,omitempty"`
 
+	// Upstream is the name in upstreams of the session service whose sessions pass. Required with upstreams and with access: session or
+	// optional. Default: the one session service.
+	Upstream string `yaml:"upstream,omitempty"`
+
 	// Require is what a session must have beyond being valid: all of it. Only with access: session. Default nothing.
 	Require Require `yaml:"require,omitempty"`
 

@@ -29,6 +29,10 @@ type Upstream struct {
 
 	// MaxInFlight is how many questions may be under way at once; 1 to 10000. More wait their turn, within their timeout. Default 64.
 	MaxInFlight int `yaml:"max_in_flight"`
+
+	// IdentityHeaders are those of identity_headers whose values are elsewhere in what this service says: their names, and the paths. Only in
+	// upstreams. Default: each where identity_headers has it, and X-User-Id, if there is no identity_headers, the id of the identity.
+	IdentityHeaders IdentityHeaders `yaml:"identity_headers,omitempty"`
 }
 
 // A Kratos is an Ory Kratos to ask.
@@ -62,9 +66,9 @@ type Embedded struct {
 	Lifespan time.Duration `yaml:"lifespan"`
 }
 
-// A SessionCache is how many sessions are remembered, and for how long they are believed.
+// A SessionCache is how many sessions are remembered, and for how long they are believed. Each session service has one of its own.
 type SessionCache struct {
-	// Size is how many sessions are remembered; 1 to 50000000. When it is too small, the service is asked more often. Default 100000.
+	// Size is how many sessions are remembered of each session service; 1 to 50000000. When it is too small, the service is asked more often. Default 100000.
 	Size int `yaml:"size"`
 
 	// FreshFor is how long a session is believed without asking again; 100ms to 24h. It is less where the service says less or the

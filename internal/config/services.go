@@ -1,8 +1,6 @@
 package config
 
 import (
-	"slices"
-
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -172,22 +170,5 @@ func (s *Service) Takes(k upstream.Kind) bool {
 		return s.Bearer
 	default:
 		return false
-	}
-}
-
-// settle gives the keys that were left out the defaults that depend on the service.
-func (l *loader) settle(c *Config) {
-	s := c.Upstream.Service()
-	if s.Kind == "" {
-		return
-	}
-	if _, set := l.set["identity_headers"]; !set && sessionPathFault(s.Identity, "") == "" {
-		c.IdentityHeaders[0].Path = s.Identity
-	}
-	if _, set := l.set["credentials"]; !set {
-		c.Credentials = slices.DeleteFunc(c.Credentials, func(k upstream.Kind) bool { return !s.Takes(k) })
-	}
-	if _, set := l.set["whoami.dialect"]; !set {
-		c.Whoami.Dialect = s.Dialect
 	}
 }

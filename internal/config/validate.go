@@ -13,7 +13,7 @@ import (
 // validate reports whatever is wrong with values that are of the right type.
 func (l *loader) validate(c *Config) {
 	l.validateListeners(c)
-	l.validateUpstream(c)
+	l.validateUpstreams(c)
 	between(l, "session_cache.size", c.SessionCache.Size, 1, 50_000_000)
 	between(l, "session_cache.fresh_for", c.SessionCache.FreshFor, 100*time.Millisecond, 24*time.Hour)
 	between(l, "session_cache.stale_for", c.SessionCache.StaleFor, 0, 24*time.Hour)
@@ -21,6 +21,7 @@ func (l *loader) validate(c *Config) {
 	between(l, "session_cache.negative_for", c.SessionCache.NegativeFor, 0, 5*time.Minute)
 	l.validateApps(c)
 	l.validateRoutes(c)
+	l.validateRouteUpstreams(c)
 	l.validateHeaders(c.IdentityHeaders)
 	l.validateToken(c)
 	l.validateFaces(c)
@@ -155,9 +156,6 @@ func (c *Config) Warnings() []string {
 	if c.Admin != "" && !isLoopback(c.Admin) {
 		warn("admin: whoever reaches %s can revoke sessions: keep it behind a network policy", c.Admin)
 	}
-	if e := c.Upstream.Embedded; e != nil && e.AdminListen != "" && !isLoopback(e.AdminListen) {
-		warn("upstream.embedded.admin_listen: whoever reaches %s can create a session for anybody: keep it on 127.0.0.1", e.AdminListen)
-	}
 	if d := c.SessionCache.NegativeFor; d > 5*time.Second {
 		warn("session_cache.negative_for: a credential that becomes valid just after it was tried is refused for %s", text(d))
 	}
@@ -185,18 +183,15 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	c.warnOfLogin(warn)
-	for _, name := range slices.Sorted(maps.Keys(c.Requirements)) {
-		w = append(w, c.Upstream.neverMet("requirements."+name, c.Requirements[name])...)
-	}
+	c.warnOfUpstreams(warn)
 	for i, r := range c.Routes {
-		w = append(w, c.Upstream.neverMet(fmt.Sprintf("routes[%d].require", i), r.Require)...)
 		if r.Access == AccessPublic && r.Match.Host == "" && r.Match.Path == "/*" {
 			warn("routes[%d]: everything that no earlier route matches is public", i)
 		}
 		if r.Access != AccessPublic && slices.Contains(r.AllowedOrigins, policy.AnyOrigin) {
 			warn("routes[%d]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins", i)
 		}
-		if path := r.Match.Path; path == c.Whoami.Path || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
+		if path := r.Match.Path; path == c.Whoami.Path && r.Upstream == "" || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
 			c.IdentityToken != nil && path == c.IdentityToken.KeysPath || c.Hooks != nil && path == c.Hooks.Path {
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
 		}

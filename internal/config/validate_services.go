@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,43 +9,42 @@ import (
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/expression"
-	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-func (l *loader) validateUpstream(c *Config) {
-	u := &c.Upstream
+func (l *loader) validateUpstream(c *Config, u NamedUpstream) {
 	l.validateChoice(u)
+	l.validateOwnHeaders(c, u)
 	if k := u.Kratos; k != nil {
-		l.validateURL("upstream.kratos.url", k.URL, "set the public API of Kratos, such as http://127.0.0.1:4433")
-		l.check("upstream.kratos.cookie", cookieFault(k.Cookie))
+		l.validateURL(u.Key+".kratos.url", k.URL, "set the public API of Kratos, such as http://127.0.0.1:4433")
+		l.check(u.Key+".kratos.cookie", cookieFault(k.Cookie))
 		if k.Revocations != nil {
-			l.check("upstream.kratos.revocations.postgres", databaseFault(string(k.Revocations.Postgres)))
+			l.check(u.Key+".kratos.revocations.postgres", databaseFault(string(k.Revocations.Postgres)))
 		}
 	}
 	if w := u.Wacht; w != nil {
-		l.validateURL("upstream.wacht.url", w.URL, "set the Frontend API of the deployment, such as https://frontend.example.com")
-		l.check("upstream.wacht.cookie", cookieFault(w.Cookie))
+		l.validateURL(u.Key+".wacht.url", w.URL, "set the Frontend API of the deployment, such as https://frontend.example.com")
+		l.check(u.Key+".wacht.cookie", cookieFault(w.Cookie))
 	}
 	if x := u.Crossid; x != nil {
-		l.validateURL("upstream.crossid.url", x.URL, "set the tenant, such as https://example.crossid.io")
+		l.validateURL(u.Key+".crossid.url", x.URL, "set the tenant, such as https://example.crossid.io")
 		if x.Cookie != "" {
-			l.check("upstream.crossid.cookie", cookieFault(x.Cookie))
+			l.check(u.Key+".crossid.cookie", cookieFault(x.Cookie))
 		}
 	}
 	if b := u.BetterAuth; b != nil {
-		l.validateURL("upstream.better_auth.url", b.URL, "set the server of Better Auth, such as http://127.0.0.1:3000")
-		l.check("upstream.better_auth.cookie", cookieFault(b.Cookie))
+		l.validateURL(u.Key+".better_auth.url", b.URL, "set the server of Better Auth, such as http://127.0.0.1:3000")
+		l.check(u.Key+".better_auth.cookie", cookieFault(b.Cookie))
 	}
 	if h := u.HTTP; h != nil {
-		l.validateHTTP(h)
+		l.validateHTTP(u.Key+".http", h)
 	}
 	if e := u.Embedded; e != nil {
-		l.check("upstream.embedded.cookie", cookieFault(e.Cookie))
-		between(l, "upstream.embedded.lifespan", e.Lifespan, time.Second, 87600*time.Hour)
+		l.check(u.Key+".embedded.cookie", cookieFault(e.Cookie))
+		between(l, u.Key+".embedded.lifespan", e.Lifespan, time.Second, 87600*time.Hour)
 	}
-	between(l, "upstream.timeout", u.Timeout, time.Millisecond, time.Minute)
-	between(l, "upstream.max_in_flight", u.MaxInFlight, 1, 10_000)
-	header := strings.ToLower(u.Service().TokenHeader)
+	between(l, u.Key+".timeout", u.Timeout, time.Millisecond, time.Minute)
+	between(l, u.Key+".max_in_flight", u.MaxInFlight, 1, 10_000)
+	header := strings.ToLower(u.Upstream.Service().TokenHeader)
 	for _, h := range c.IdentityHeaders {
 		if strings.ToLower(h.Name) == header {
 			l.report(join("identity_headers", h.Name), "this is the header of session tokens: choose another name, such as X-User-Id")
@@ -53,22 +53,22 @@ func (l *loader) validateUpstream(c *Config) {
 }
 
 // validateChoice checks that there is one service.
-func (l *loader) validateChoice(u *Upstream) {
+func (l *loader) validateChoice(u NamedUpstream) {
 	for _, kind := range []string{"kratos", "wacht", "crossid", "better_auth", "http", "embedded"} {
-		if l.failed["upstream."+kind] {
+		if l.failed[join(u.Key, kind)] {
 			return // what was meant cannot be known
 		}
 	}
 	all := u.services()
 	if len(all) == 0 {
-		l.report("upstream", "there is no session service to ask: add one, such as `upstream: { kratos: { url: http://127.0.0.1:4433 } }`")
+		l.report(u.Key, "there is no session service to ask: add one, such as `%s: { kratos: { url: http://127.0.0.1:4433 } }`", cmp.Or(u.Name, u.Key))
 	}
 	if len(all) > 1 {
 		var there []string
 		for _, s := range all {
-			there = append(there, fmt.Sprintf("%s (%s)", s.Kind, l.where("upstream."+s.Kind)))
+			there = append(there, fmt.Sprintf("%s (%s)", s.Kind, l.where(join(u.Key, s.Kind))))
 		}
-		l.report("upstream", "there can be one session service only: remove %s", alternatives(there))
+		l.report(u.Key, "there can be one session service only: remove %s", alternatives(there))
 	}
 }
 
@@ -81,8 +81,7 @@ func (l *loader) validateURL(path, url, missing string) {
 	l.check(path, urlFault(url, true))
 }
 
-func (l *loader) validateHTTP(h *HTTP) {
-	const path = "upstream.http"
+func (l *loader) validateHTTP(path string, h *HTTP) {
 	l.validateURL(path+".url", h.URL, "set the endpoint, such as http://127.0.0.1:3000/api/auth/session")
 	if h.Cookie == "" && h.TokenHeader == "" && !h.Bearer {
 		l.report(path, "no credential is sent to it: set cookie, token_header or bearer")
@@ -137,36 +136,28 @@ func (l *loader) validateCredentials(c *Config) {
 		}
 		return // without a service, or with one that takes nothing, which is reported there
 	}
-	s := c.Upstream.Service()
+	services := c.Services()
+	if len(services) == 0 {
+		return // none of them could be decoded
+	}
 	for i, k := range c.Credentials {
 		item := fmt.Sprintf("credentials[%d]", i)
+		takes := func(u NamedUpstream) bool { s := u.Upstream.Service(); return s.Kind == "" || s.Takes(k) }
 		switch {
 		case slices.Contains(c.Credentials[:i], k):
 			l.report(item, "%s is there already: remove one", k)
-		case s.Kind != "" && !s.Takes(k):
-			l.report(item, "upstream.%s takes no %s as it is configured (%s): remove it here", s.Kind, k, l.where("upstream."+s.Kind))
+		case slices.ContainsFunc(services, takes):
+		case len(services) > 1:
+			l.report(item, "none of upstreams takes %s as it is configured: remove it here", k)
+		default:
+			s := services[0].Upstream.Service()
+			key := join(services[0].Key, s.Kind)
+			l.report(item, "%s takes no %s as it is configured (%s): remove it here", key, k, l.where(key))
 		}
 	}
-}
-
-// neverMet says what of a requirement no session can meet, since the service does not say it.
-func (u *Upstream) neverMet(path string, r Require) (w []string) {
-	s := u.Service()
-	if s.Kind == "kratos" || s.Kind == "embedded" {
-		return nil
+	for _, u := range services {
+		if s := u.Upstream.Service(); u.Name != "" && len(c.CredentialsOf(u.Upstream)) == 0 && (s.Bearer || s.Cookie+s.TokenHeader != "") {
+			l.report(u.Key, "nobody could present a session to it: it takes none of credentials (%s)", l.where("credentials"))
+		}
 	}
-	var missing []string
-	if r.AAL > upstream.AAL1 && (u.HTTP == nil || u.HTTP.Paths.AAL == "") {
-		missing = append(missing, "aal")
-	}
-	if r.MaxAge > 0 && u.HTTP != nil && u.HTTP.Paths.AuthenticatedAt == "" {
-		missing = append(missing, "max_age")
-	}
-	if r.Methods != nil {
-		missing = append(missing, "methods")
-	}
-	for _, key := range missing {
-		w = append(w, fmt.Sprintf("%s.%s: no session meets it, since %s does not say it", path, key, strings.ReplaceAll(s.Kind, "_", " ")))
-	}
-	return w
 }
