@@ -80,11 +80,14 @@ type bench struct {
 
 func newBench(t testing.TB, app *proxy.App, request string) *bench {
 	t.Helper()
-	b := &bench{Server: proxy.NewServer(proxy.Config{
-		Gate: proxy.NewGate(oneSession{able("alice")}, quickPolicy(t, app)), Sessions: oneSession{able("alice")},
-		Passthrough: idle{}, Observer: idle{}, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
+	service := &proxy.Service{
+		Sessions: oneSession{able("alice")}, Passthrough: idle{},
 		Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true},
-		Trusted:     &proxy.Trusted{Unix: true}, Logger: slog.New(slog.DiscardHandler),
+	}
+	b := &bench{Server: proxy.NewServer(proxy.Config{
+		Gate: proxy.NewGate(service, quickPolicy(t, app)), Services: []*proxy.Service{service},
+		Observer: idle{}, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
+		Trusted: &proxy.Trusted{Unix: true}, Logger: slog.New(slog.DiscardHandler),
 	})}
 	peer, own := net.Pipe()
 	t.Cleanup(func() { _, _ = peer.Close(), own.Close() })
@@ -144,14 +147,15 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	g := proxy.NewGate(oneSession{able("alice")}, quickPolicy(t, nil))
+	g := proxy.NewGate(&proxy.Service{Sessions: oneSession{able("alice")}}, quickPolicy(t, nil))
 	target := proxy.Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/app/page")}
 	for _, c := range []upstream.Credential{
 		{Kind: upstream.SessionToken, Name: "X-Session-Token", Value: []byte(realToken)},
 		{Kind: upstream.Cookie, Name: "ory_kratos_session", Value: []byte(realCookie)},
 	} {
+		presented := &proxy.Presented{Credential: c}
 		n := testing.AllocsPerRun(1000, func() {
-			d := g.Decide(context.Background(), target, proxy.Presented{Credential: c})
+			d := g.Decide(context.Background(), target, presented)
 			if d.Verdict != policy.Allowed || len(d.View.Fields) != 5 || len(d.Token) == 0 {
 				t.Fatal("not allowed")
 			}

@@ -172,14 +172,15 @@ func repeats(values, v []byte) bool {
 	return false
 }
 
-// appendOtherCookies appends a Cookie header line to dst without the cookies called name, and leaves every other byte as it is. It
-// appends nothing when nothing is left.
-func appendOtherCookies(dst, line []byte, name string) []byte {
+// appendOtherCookies appends a Cookie header line to dst without the cookies of the names given but one, which may be empty, and leaves
+// every other byte as it is. It appends nothing when nothing is left.
+func appendOtherCookies(dst, line []byte, names cookieNames, but string) []byte {
 	start := len(dst)
 	for rest, more := line, true; more; {
 		var pair []byte
 		pair, rest, more = bytes.Cut(rest, []byte(";"))
-		if n, _, _ := bytes.Cut(pair, []byte("=")); string(trimBlanks(n)) == name {
+		n, _, _ := bytes.Cut(pair, []byte("="))
+		if n = trimBlanks(n); string(n) != but && names.has(n) {
 			continue
 		}
 		if len(dst) > start {

@@ -124,7 +124,7 @@ func TestCookieValues(t *testing.T) {
 func TestAppendOtherCookies(t *testing.T) {
 	f := func(line, want string) {
 		t.Helper()
-		if got := appendOtherCookies([]byte("before "), []byte(line), "s"); string(got) != "before "+want {
+		if got := appendOtherCookies([]byte("before "), []byte(line), cookieNames{"s"}, ""); string(got) != "before "+want {
 			t.Errorf("%q: %q, want %q", line, got, want)
 		}
 	}

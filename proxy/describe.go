@@ -87,7 +87,7 @@ func (s *Server) newDescribed(d *Description) *request {
 	r.face, r.dialect, r.known, r.described = ExtAuthzFace, EnvoyGRPC, true, d
 	r.ctx.Response.Header.SetNoDefaultContentType(true)
 	r.lines.cookies, r.lines.chain, r.lines.count = r.scratch.lines[1][:0], r.scratch.lines[2][:0], len(d.Header)
-	token := strings.ToLower(s.cfg.Credentials.TokenHeader)
+	token := strings.ToLower(s.keyring.tokenHeader())
 	for _, h := range d.Header {
 		switch {
 		case h.Name == "early-data":
@@ -190,27 +190,27 @@ func (r *request) tell(o *Outcome) {
 	if r.cfg.Explain && decision.Session != nil {
 		o.Header = append(o.Header, HeaderLine{cacheHeader, decision.Source.String()})
 	}
-	credentials, strip := &r.cfg.Credentials, r.stripFor(view.Policy())
-	token := strings.ToLower(credentials.TokenHeader)
-	if credentials.Cookie != "" && keeps != upstream.Cookie {
-		o.leaveOtherCookies(r.lines.cookies, credentials.Cookie)
+	strip := r.stripFor(view.Policy())
+	token := strings.ToLower(keeps.tokenHeader())
+	if names, but := r.keyring.cookies, keeps.cookie(); names.hidden(but) {
+		o.leaveOtherCookies(r.lines.cookies, names, but)
 	}
 	for _, h := range r.described.Header {
 		switch {
-		case h.Name == token && keeps != upstream.SessionToken, strip.forged(h.Name),
-			h.Name == "authorization" && keeps != upstream.Bearer && credentials.Bearer && hasBearer([]byte(h.Value)):
+		case h.Name != token && r.keyring.isTokenHeader(h.Name), strip.forged(h.Name),
+			h.Name == "authorization" && keeps.kind != upstream.Bearer && r.keyring.bearer && hasBearer([]byte(h.Value)):
 			o.Remove = append(o.Remove, h.Name)
 		}
 	}
 }
 
-// leaveOtherCookies says what becomes of the Cookie lines of a request so that none called name is left. What says so is for all lines at
+// leaveOtherCookies says what becomes of the Cookie lines of a request so that none of the names but one is left. What says so is for all lines at
 // once, whoever carries it out, so that the others are joined into one line (RFC 9113 section 8.2.3).
-func (o *Outcome) leaveOtherCookies(lines [][]byte, name string) {
+func (o *Outcome) leaveOtherCookies(lines [][]byte, names cookieNames, but string) {
 	var left []byte
 	changed := false
 	for _, line := range lines {
-		rest := appendOtherCookies(nil, line, name)
+		rest := appendOtherCookies(nil, line, names, but)
 		changed = changed || !bytes.Equal(rest, line)
 		if len(rest) == 0 {
 			continue

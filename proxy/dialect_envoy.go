@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
-	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // envoyPath is what stands between the path of the face and the request-target that Envoy asks about. Envoy puts its path_prefix before
@@ -37,11 +36,7 @@ func describeEnvoy(r *request) (t Target, f fault) {
 // allowEnvoy names what Envoy must remove from the request. It does so after it has set what the answer sets, so that no identity header
 // itself may be named.
 func allowEnvoy(r *request) {
-	list := 1
-	if r.keeps() == upstream.SessionToken {
-		list = 0
-	}
-	r.ctx.Response.Header.SetCanonical(envoyRemoves, r.stripFor(r.decision.View.Policy()).removes[list])
+	r.ctx.Response.Header.SetCanonical(envoyRemoves, r.stripFor(r.decision.View.Policy()).removes[r.keeps().tokenHeader()])
 }
 
 var envoyRemoves = []byte("X-Envoy-Auth-Headers-To-Remove")

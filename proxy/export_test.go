@@ -6,6 +6,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// Present implements [Presenter] for somebody who presents the same to every service.
+func (c Presented) Present(*Service) Presented { return c }
+
 // Handle serves one request as the server does.
 func (s *Server) Handle(ctx *fasthttp.RequestCtx) { s.handle(ctx) }
 

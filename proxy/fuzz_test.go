@@ -58,7 +58,7 @@ func FuzzCookies(f *testing.F) {
 		}
 
 		for _, line := range lines {
-			rest := appendOtherCookies(nil, line, "s")
+			rest := appendOtherCookies(nil, line, cookieNames{"s"}, "")
 			if left, _ := cookieValues([][]byte{rest}, "s", nil); len(left) > 0 {
 				t.Fatalf("%q: %q is left", line, left)
 			}
@@ -103,7 +103,8 @@ func FuzzOutbound(f *testing.F) {
 		f.Fatal(err)
 	}
 	credentials := &Credentials{TokenHeader: "X-Session-Token", Cookie: "s", Bearer: true}
-	stripped := newStrip(p, credentials.TokenHeader)
+	held := newKeyring([]*Service{{Credentials: *credentials}})
+	stripped := newStrip(p, held)
 	f.Fuzz(func(t *testing.T, method, target string, rest []byte, trusted bool) {
 		head := slices.Concat([]byte(method+" "+target+" HTTP/1.1\r\nHost: app.example.com\r\n"), rest, []byte("\r\n\r\n"))
 		if len(rest) == 0 {
@@ -124,11 +125,12 @@ func FuzzOutbound(f *testing.F) {
 		}
 		raw := bytes.Clone(h.RequestURI())
 		keeps := upstream.Kind(len(rest) % 4) // any of them
+		named := kept{keeps, map[upstream.Kind]string{upstream.SessionToken: credentials.TokenHeader, upstream.Cookie: credentials.Cookie}[keeps]}
 		o := outbound{
-			header: &h, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, credentials: credentials,
+			header: &h, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, keys: held,
 			peer: netip.MustParseAddr("192.0.2.1"), trusted: trusted,
 			fields: []policy.Field{{Name: []byte("X-User-Id"), Value: []byte("alice")}, {Name: []byte("X-User-Email")}}, connection: l.connection,
-			keeps: keeps, prefix: []byte("/pre"),
+			keeps: named, prefix: []byte("/pre"),
 		}
 		out, err := o.appendHead(nil)
 		if err != nil {

@@ -20,19 +20,28 @@ type Sessions interface {
 
 // A Gate judges requests. It is safe for concurrent use.
 type Gate struct {
-	sessions Sessions
-	policy   *atomic.Pointer[policy.Policy]
+	only       *Service // of the routes that name none; may be nil
+	policy     *atomic.Pointer[policy.Policy]
+	unattended bool // whether Service.Unattended is asked
 }
 
-// NewGate returns a Gate that judges by p.
-func NewGate(sessions Sessions, p *policy.Policy) *Gate {
-	g := &Gate{sessions: sessions, policy: new(atomic.Pointer[policy.Policy])}
+// NewGate returns a Gate that judges by p. only is the session service of the routes that name none; if it is nil, they have no sessions.
+func NewGate(only *Service, p *policy.Policy) *Gate {
+	g := &Gate{only: only, policy: new(atomic.Pointer[policy.Policy])}
 	g.policy.Store(p)
 	return g
 }
 
-// asking returns a Gate that asks sessions instead, by the same policy, now and after it is replaced.
-func (g *Gate) asking(sessions Sessions) *Gate { return &Gate{sessions: sessions, policy: g.policy} }
+// forTunnels returns a Gate that judges open tunnels by the same policy, now and after it is replaced.
+func (g *Gate) forTunnels() *Gate { return &Gate{only: g.only, policy: g.policy, unattended: true} }
+
+// serviceOf returns the session service of a route, or nil if there is none.
+func (g *Gate) serviceOf(route *policy.Route) *Service {
+	if s, ok := route.Service.(*Service); ok {
+		return s
+	}
+	return g.only
+}
 
 // SetPolicy replaces the policy whole. A request is judged by one policy from beginning to end.
 func (g *Gate) SetPolicy(p *policy.Policy) { g.policy.Store(p) }
@@ -40,9 +49,9 @@ func (g *Gate) SetPolicy(p *policy.Policy) { g.policy.Store(p) }
 // Policy returns the policy in force.
 func (g *Gate) Policy() *policy.Policy { return g.policy.Load() }
 
-// Decide judges one request. It asks about a credential only where the route wants to know, and only when there is one. A hit
-// allocates nothing.
-func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decision {
+// Decide judges one request. The route is found first, then the credential for the session service of that route. It asks about a
+// credential only where the route wants to know, and only when there is one. A hit allocates nothing.
+func (g *Gate) Decide(ctx context.Context, t Target, from Presenter) policy.Decision {
 	p := g.policy.Load()
 	route := p.Route(t.Host, t.Path, t.Method)
 	agrees := t.plain() || t.Route == "" && t.agrees(p, route)
@@ -59,18 +68,26 @@ func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decisio
 		}
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.NoRoute}
 	}
-	d := policy.Decision{Route: route}
+	d, service := policy.Decision{Route: route}, g.serviceOf(route)
 	switch route.Access {
 	case policy.PublicAccess:
+		if service != nil {
+			from.Present(service) // about which nobody is asked
+		}
 		d.Verdict, d.Reason = policy.Allowed, policy.Public
 		judge(p, &d)
 	case policy.OptionalAccess, policy.SessionAccess:
-		g.identify(ctx, c, upstream.Unlimited, &d)
+		if service == nil {
+			d.Reason = policy.NoService
+			return d
+		}
+		c := from.Present(service)
+		g.identify(ctx, service, c, upstream.Unlimited, &d)
 		if judge(p, &d); d.Verdict == policy.Denied && d.Source != upstream.Asked && d.Source != upstream.Coalesced {
 			// What is remembered does not meet what the route requires, but the person may have signed in anew since: the service is asked
 			// again before anybody is turned away. Sessions bounds how often, for one session.
 			d = policy.Decision{Route: route}
-			g.identify(ctx, c, sinceNow, &d)
+			g.identify(ctx, service, c, sinceNow, &d)
 			judge(p, &d)
 		}
 	default:
@@ -102,9 +119,13 @@ func (g *Gate) Preflight(t Target, announced, origin []byte) (policy.Decision, b
 // sinceNow is the age of an answer that somebody wants who may have signed in a moment ago: none from before.
 const sinceNow = -1
 
-// identify finds the session that c stands for, as it was no longer than within ago, and decides as if the route required nothing more
-// of it.
-func (g *Gate) identify(ctx context.Context, c Presented, within time.Duration, d *policy.Decision) {
+// identify finds the session of a service that c stands for, as it was no longer than within ago, and decides as if the route required
+// nothing more of it.
+func (g *Gate) identify(ctx context.Context, service *Service, c Presented, within time.Duration, d *policy.Decision) {
+	sessions := service.Sessions
+	if g.unattended {
+		sessions = service.Unattended
+	}
 	var reason policy.Reason
 	switch {
 	case c.Malformed:
@@ -112,7 +133,7 @@ func (g *Gate) identify(ctx context.Context, c Presented, within time.Duration, 
 	case c.Kind == upstream.NoCredential:
 		reason = policy.NoCredential
 	default:
-		answer, err := g.sessions.Lookup(ctx, c.Credential, within)
+		answer, err := sessions.Lookup(ctx, c.Credential, within)
 		if err == nil {
 			d.Verdict, d.Reason = policy.Allowed, policy.SessionValid
 			d.Session, d.Renewed, d.Source, d.BelieveFor = answer.Session, answer.Renewed, answer.Source, answer.BelieveFor
@@ -149,7 +170,7 @@ func judge(p *policy.Policy, d *policy.Decision) {
 	if d.Verdict != policy.Allowed {
 		return
 	}
-	view, err := p.View(d.Session)
+	view, err := p.View(d.Session, d.Route.Service)
 	if err == nil && d.Session != nil {
 		if reason, unmet := d.Route.Unmet(d.Session, view); reason != "" {
 			d.Verdict, d.Reason, d.Err = policy.Denied, reason, unmet

@@ -60,7 +60,7 @@ func TestGateDecides(t *testing.T) {
 		s := &fakeSessions{}
 		presented := c(s)
 		target := proxy.Target{Method: []byte("GET"), Host: []byte("h"), Path: []byte(path)}
-		d := proxy.NewGate(s, p).Decide(context.Background(), target, presented)
+		d := proxy.NewGate(&proxy.Service{Sessions: s}, p).Decide(context.Background(), target, presented)
 		got := ""
 		if d.View != nil {
 			got = string(d.View.Fields[0].Value)
@@ -117,7 +117,7 @@ func TestGateAsksOnlyWhereItMustKnow(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &fakeSessions{}
-	g := proxy.NewGate(s, p)
+	g := proxy.NewGate(&proxy.Service{Sessions: s}, p)
 	some := proxy.Presented{Credential: upstream.Credential{Kind: upstream.Bearer, Value: []byte("t")}}
 	for path, c := range map[string]proxy.Presented{"/public/x": some, "/deny/x": some, "": some, "/x": {}, "/y": {Malformed: true}} {
 		g.Decide(context.Background(), proxy.Target{Path: []byte(path)}, c)
@@ -145,7 +145,7 @@ func TestGateAsksAgainBeforeItTurnsAway(t *testing.T) {
 			}
 			return upstream.Answer{Session: one, Source: source, Renewed: []string{"old"}}, nil
 		})
-		d := proxy.NewGate(s, p).Decide(context.Background(), proxy.Target{Path: []byte("/strong/x")},
+		d := proxy.NewGate(&proxy.Service{Sessions: s}, p).Decide(context.Background(), proxy.Target{Path: []byte("/strong/x")},
 			proxy.Presented{Credential: upstream.Credential{Kind: upstream.Bearer, Value: []byte("t")}})
 		var asked []time.Duration
 		for _, q := range s.questions() {
@@ -185,7 +185,7 @@ func TestZeroDecisionDenies(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/", "/x"} {
-		d := proxy.NewGate(&fakeSessions{}, p).Decide(context.Background(), proxy.Target{Path: []byte(path)}, proxy.Presented{})
+		d := proxy.NewGate(&proxy.Service{Sessions: &fakeSessions{}}, p).Decide(context.Background(), proxy.Target{Path: []byte(path)}, proxy.Presented{})
 		if d.Verdict != policy.Denied {
 			t.Errorf("%s: %s", path, d.Verdict)
 		}
@@ -225,7 +225,7 @@ func TestGateAsksAgainForEveryRequirement(t *testing.T) {
 			}
 			return upstream.Answer{Session: old, Source: upstream.Hit}, nil
 		})
-		d := proxy.NewGate(s, p).Decide(context.Background(), proxy.Target{Path: []byte("/x")},
+		d := proxy.NewGate(&proxy.Service{Sessions: s}, p).Decide(context.Background(), proxy.Target{Path: []byte("/x")},
 			proxy.Presented{Credential: upstream.Credential{Kind: upstream.Bearer, Value: []byte("t")}})
 		if d.Verdict != v || d.Reason != r || (d.View != nil) != (v == policy.Allowed) || len(s.questions()) != 2 {
 			t.Errorf("%+v: %s %s after %d questions, want %s %s", require, d.Verdict, d.Reason, len(s.questions()), v, r)

@@ -209,6 +209,7 @@ type gateway struct {
 // A setup is what a test changes about a gateway.
 type setup struct {
 	proxy.Config
+	proxy.Service
 	Rules    []policy.Rule
 	Headers  []policy.Header
 	App      proxy.AppConfig
@@ -242,17 +243,19 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 	g.sessions.know("session_token "+bobToken, hit(session("bob")), nil)
 
 	s := setup{
-		Config: proxy.Config{
+		Service: proxy.Service{
 			Sessions:    g.sessions,
 			Passthrough: g.passthrough,
-			Observer:    g.observer,
 			Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true},
-			Trusted:     &proxy.Trusted{},
+			Tag:         func(upstream.Credential) string { return "0123abcd" },
+		},
+		Config: proxy.Config{
+			Observer: g.observer,
+			Trusted:  &proxy.Trusted{},
 
 			ForwardAuthPath: "/.gatehouse/auth",
 			WhoamiPath:      "/sessions/whoami",
 			Logger:          slog.New(slog.NewTextHandler(g.log, nil)),
-			Tag:             func(upstream.Credential) string { return "0123abcd" },
 		},
 		Rules:   someRules,
 		Headers: someHeaders,
@@ -280,7 +283,12 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Gate = proxy.NewGate(s.Sessions, p)
+	if s.Services == nil {
+		s.Services = []*proxy.Service{&s.Service}
+		s.Gate = proxy.NewGate(&s.Service, p)
+	} else {
+		s.Gate = proxy.NewGate(nil, p)
+	}
 	ln := s.Listener
 	if ln == nil {
 		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

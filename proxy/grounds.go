@@ -14,6 +14,7 @@ import (
 type grounds struct {
 	target     Target
 	origin     origin
+	service    *Service          // whose session it is
 	credential Presented         // nothing if there is no session
 	session    *upstream.Session // nil if it was let in without
 
@@ -37,11 +38,19 @@ func (r *request) grounds() grounds {
 	}
 	g.origin.line, g.origin.host = bytes.Clone(g.origin.line), bytes.Clone(g.origin.host)
 	if d.Session != nil {
-		g.identity, g.credential = d.Session.IdentityID, r.credential
+		g.identity, g.service, g.credential = d.Session.IdentityID, r.service, r.credential
 		g.credential.Value = bytes.Clone(r.credential.Value)
 	}
 	g.believe(d)
 	return g
+}
+
+// Present implements [Presenter]. Where a reload has given the route another service, there is nothing to present to that.
+func (g *grounds) Present(s *Service) Presented {
+	if s != g.service {
+		return Presented{}
+	}
+	return g.credential
 }
 
 // believe notes until when a decision is good.
@@ -57,7 +66,7 @@ func (ts *tunnels) judgeAgain(t *tunnel) (d policy.Decision) {
 			d = policy.Decision{Verdict: policy.Unavailable, Reason: policy.InternalError}
 		}
 	}()
-	d = ts.gate.Decide(ts.base, t.target, t.credential)
+	d = ts.gate.Decide(ts.base, t.target, t)
 	if d.Verdict == policy.Allowed && !t.origin.allowed(d.Route) {
 		d.Verdict, d.Reason = policy.Denied, policy.OriginNotAllowed
 	}
@@ -69,6 +78,8 @@ func (ts *tunnels) judgeAgain(t *tunnel) (d policy.Decision) {
 func (t *tunnel) settle(d *policy.Decision) {
 	t.inLine = false
 	switch {
+	case t.session != nil && d.Route != nil && t.registry.gate.serviceOf(d.Route) != t.service:
+		t.end(EndedByPolicy)
 	case d.Verdict == policy.Unavailable:
 		t.end(EndedByOutage)
 	case d.Verdict == policy.Unauthenticated && t.session != nil, d.Verdict == policy.Refused:

@@ -27,7 +27,7 @@ type strip struct {
 	policy   *policy.Policy
 	names    map[string]struct{}
 	identity map[string]string // the identity headers in lower case, by their folded names
-	removes  [2][]byte         // what a front proxy is told to remove from every request, without and with the session token header
+	removes  map[string][]byte // what a front proxy is told to remove from every request, by the session token header that is kept, or ""
 	may      nameFilter
 }
 
@@ -65,8 +65,8 @@ func isOursToSay(name []byte) bool {
 	return string(fold(buf[:0], name[:len(ownBelow)])) == ownBelow
 }
 
-// newStrip returns the strip of a policy. tokenHeader may be empty.
-func newStrip(p *policy.Policy, tokenHeader string) *strip {
+// newStrip returns the strip of a policy.
+func newStrip(p *policy.Policy, keys *keyring) *strip {
 	s := &strip{policy: p, names: make(map[string]struct{}, len(never)+len(misleading)+len(p.Headers())+1), identity: map[string]string{}}
 	folded := func(name string) string { return string(fold(make([]byte, 0, maxFolded), []byte(name))) }
 	for _, name := range slices.Concat(never, misleading) {
@@ -76,17 +76,16 @@ func newStrip(p *policy.Policy, tokenHeader string) *strip {
 		s.names[folded(h.Name)] = struct{}{}
 		s.identity[folded(h.Name)] = strings.ToLower(h.Name)
 	}
-	if tokenHeader != "" {
-		s.names[folded(tokenHeader)] = struct{}{}
+	for _, name := range keys.tokenHeaders {
+		s.names[folded(name)] = struct{}{}
 	}
 	if signed := p.TokenHeader(); signed != nil {
 		s.names[folded(string(signed))] = struct{}{}
 		s.identity[folded(string(signed))] = strings.ToLower(string(signed))
 	}
-	s.removes[0] = s.forFrontProxies()
-	s.removes[1] = s.removes[0]
-	if tokenHeader != "" {
-		s.removes[1] = []byte(string(s.removes[0]) + ", " + strings.ToLower(tokenHeader))
+	s.removes = map[string][]byte{"": s.forFrontProxies(keys.tokenHeaders, "")}
+	for _, name := range keys.tokenHeaders {
+		s.removes[name] = s.forFrontProxies(keys.tokenHeaders, name)
 	}
 	for name := range s.names {
 		s.may.add(name)
@@ -98,14 +97,20 @@ func newStrip(p *policy.Policy, tokenHeader string) *strip {
 }
 
 // forFrontProxies returns the names that a front proxy is told to remove from every request: what it cannot be sent by name is the alias of
-// an identity header with both '_' and '.' in it. An identity header itself is none of them: some remove after they have set it.
-func (s *strip) forFrontProxies() []byte {
+// an identity header with both '_' and '.' in it. An identity header itself is none of them: some remove after they have set it. Of the
+// session token headers the one that is kept is none of them.
+func (s *strip) forFrontProxies(tokenHeaders []string, kept string) []byte {
 	names := slices.DeleteFunc(slices.Clone(misleading), func(name string) bool { return s.identity[name] != "" })
 	for _, name := range slices.Sorted(maps.Values(s.identity)) {
 		for _, sign := range []string{"_", "."} {
 			if alias := strings.NewReplacer("-", sign, "_", sign, ".", sign).Replace(name); alias != name {
 				names = append(names, alias)
 			}
+		}
+	}
+	for _, name := range tokenHeaders {
+		if name != kept {
+			names = append(names, strings.ToLower(name))
 		}
 	}
 	return []byte(strings.Join(names, ", "))
@@ -184,21 +189,21 @@ func (f *nameFilter) have(name []byte) bool {
 // An outbound is everything that the head of the request to the application is built from. It is built from nothing, line by line, so
 // that nothing reaches the application that was not looked at.
 type outbound struct {
-	header      *fasthttp.RequestHeader // the client's
-	target      Target
-	strip       *strip
-	credentials *Credentials
-	fields      []policy.Field // the identity; empty values are left out
-	signed      policy.Field   // the identity, signed; left out if it is empty
-	source      string         // of the identity; empty to leave it out
-	peer        netip.Addr
-	skip        int           // how many segments of the path the application does not see
-	prefix      []byte        // those segments
-	keeps       upstream.Kind // the kind of credential that the application gets, of what the client presents
-	trusted     bool          // whether the peer's forwarding headers are believed
-	tls         bool
-	connection  [][]byte // the client's Connection lines
-	handshake   bool     // it asks for a WebSocket
+	header     *fasthttp.RequestHeader // the client's
+	target     Target
+	strip      *strip
+	keys       *keyring
+	fields     []policy.Field // the identity; empty values are left out
+	signed     policy.Field   // the identity, signed; left out if it is empty
+	source     string         // of the identity; empty to leave it out
+	peer       netip.Addr
+	skip       int    // how many segments of the path the application does not see
+	prefix     []byte // those segments
+	keeps      kept   // what the application gets of the client's credentials
+	trusted    bool   // whether the peer's forwarding headers are believed
+	tls        bool
+	connection [][]byte // the client's Connection lines
+	handshake  bool     // it asks for a WebSocket
 }
 
 // appendHead appends the head of the request to dst, up to the lines that frame its body. It fails when the client's head cannot be
@@ -210,7 +215,7 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, o.header.Host()...)
 	dst = append(dst, "\r\n"...)
-	kept := o.keeps == upstream.NoCredential // of several lines, the first is the one that counted
+	kept := o.keeps.kind == upstream.NoCredential // of several lines, the first is the one that counted
 	var spelling [maxFolded]byte
 	for rest := o.header.RawHeaders(); len(rest) > len("\r\n"); { // in which [lines.read] has found nothing wrong
 		var line []byte
@@ -230,7 +235,7 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 		case o.strip.has(name):
 		case string(name) == fasthttp.HeaderCookie:
 			dst = o.appendCookie(dst, value)
-		case string(name) == fasthttp.HeaderAuthorization && o.credentials.Bearer && hasBearer(value):
+		case string(name) == fasthttp.HeaderAuthorization && o.keys.bearer && hasBearer(value):
 		case o.skip > 0 && string(name) == headerDestination && isMove(o.target.Method):
 			dst = o.appendDestination(dst)
 		default:
@@ -271,9 +276,9 @@ func usual(dst, name []byte) []byte {
 
 // isCredential reports whether a line is the session token or bearer token that the application gets.
 func (o *outbound) isCredential(name, value []byte) bool {
-	switch o.keeps {
+	switch o.keeps.kind {
 	case upstream.SessionToken:
-		return string(name) == o.credentials.TokenHeader
+		return string(name) == o.keeps.name
 	case upstream.Bearer:
 		return string(name) == fasthttp.HeaderAuthorization && hasBearer(value)
 	default:
@@ -291,15 +296,16 @@ func (o *outbound) appendDestination(dst []byte) []byte {
 	return append(appendBelow(dst, to.Raw, o.skip), "\r\n"...)
 }
 
-// appendCookie appends a Cookie line without the session cookie, unless it is kept: the application needs the identity, not the key to it.
+// appendCookie appends a Cookie line without the session cookies, but the one that is kept: the application needs the identity, not the key
+// to it.
 func (o *outbound) appendCookie(dst, line []byte) []byte {
-	if o.credentials.Cookie == "" || o.keeps == upstream.Cookie {
+	if !o.keys.cookies.hidden(o.keeps.cookie()) {
 		return appendField(dst, []byte(fasthttp.HeaderCookie), line)
 	}
 	before := len(dst)
 	dst = append(dst, "Cookie: "...)
 	start := len(dst)
-	if dst = appendOtherCookies(dst, line, o.credentials.Cookie); len(dst) == start {
+	if dst = appendOtherCookies(dst, line, o.keys.cookies, o.keeps.cookie()); len(dst) == start {
 		return dst[:before]
 	}
 	return append(dst, "\r\n"...)

@@ -11,9 +11,28 @@ import (
 
 // A Question is about a request that nobody has sent.
 type Question struct {
-	Method     string
-	URL        string // absolute, as a browser would send it; a fragment is left out, as browsers do
-	Credential upstream.Credential
+	Method string
+	URL    string // absolute, as a browser would send it; a fragment is left out, as browsers do
+
+	// Kind and Value are the credential that it presents, to whichever service its route has. A session token is a bearer token where the
+	// service takes no other.
+	Kind  upstream.Kind
+	Value []byte
+}
+
+// Present implements [Presenter].
+func (q *Question) Present(s *Service) Presented {
+	var l lines
+	c := &s.Credentials
+	switch {
+	case q.Kind == upstream.Cookie && c.Cookie != "":
+		l.cookies = [][]byte{append([]byte(c.Cookie+"="), q.Value...)}
+	case q.Kind == upstream.SessionToken && c.TokenHeader != "":
+		l.token = q.Value
+	case q.Kind == upstream.SessionToken || q.Kind == upstream.Bearer:
+		l.authorization = append([]byte("Bearer "), q.Value...)
+	}
+	return c.find(&l, nil)
 }
 
 // errURL says what a question must be about.
@@ -49,15 +68,6 @@ func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision,
 	case face != ProxyFace:
 		return face, policy.Decision{}, nil
 	}
-	var l lines
-	switch q.Credential.Kind {
-	case upstream.SessionToken:
-		l.token = q.Credential.Value
-	case upstream.Cookie:
-		l.cookies = [][]byte{append([]byte(q.Credential.Name+"="), q.Credential.Value...)}
-	case upstream.Bearer:
-		l.authorization = append([]byte("Bearer "), q.Credential.Value...)
-	}
 	target := Target{Method: method, Host: host, Path: path, Raw: []byte(raw), forms: f, Destination: []byte(raw)} // as if it stayed there
-	return ProxyFace, s.cfg.Gate.Decide(ctx, target, s.cfg.Credentials.find(&l, nil)), nil
+	return ProxyFace, s.cfg.Gate.Decide(ctx, target, &q), nil
 }

@@ -55,7 +55,7 @@ func status(d *policy.Decision) int {
 		return fasthttp.StatusUnauthorized
 	case policy.Denied, policy.Refused:
 		switch d.Reason {
-		case policy.NoApplication, policy.UnknownDialect:
+		case policy.NoApplication, policy.NoService, policy.UnknownDialect:
 			return fasthttp.StatusNotFound
 		case policy.UnknownHost:
 			return fasthttp.StatusMisdirectedRequest

@@ -33,6 +33,7 @@ type request struct {
 	forms      forms
 	target     Target
 	credential Presented
+	service    *Service // that the credential is for; nil if nobody has looked
 	decision   policy.Decision
 	lines      lines
 	headErr    error        // why the head cannot be passed on
@@ -62,7 +63,7 @@ func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request 
 	}
 	r.conn.unread.Store(hasRequestBody(&ctx.Request.Header))
 	r.lines.connection, r.lines.cookies, r.lines.chain = r.scratch.lines[0][:0], r.scratch.lines[1][:0], r.scratch.lines[2][:0]
-	r.headErr = r.lines.read(&ctx.Request.Header, s.cfg.Credentials.TokenHeader)
+	r.headErr = r.lines.read(&ctx.Request.Header, s.keyring.tokenHeader())
 	r.last = r.headErr != nil || listedIn(r.lines.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
 	return r
 }
@@ -118,7 +119,6 @@ func (r *request) judge() policy.Decision {
 	}
 	if r.handshake = r.isHandshake(); r.handshake {
 		r.conn.unread.Store(true) // what comes behind it is no request, whether it is granted or refused (RFC 9931)
-		r.mark = r.cfg.Tunnels.Revocations.LatestRevocation()
 	}
 	d, announced := r.preflight()
 	if !announced {
@@ -150,16 +150,7 @@ func (r *request) decide() policy.Decision {
 	if r.lines.early && !policy.SafeMethod(r.target.Method) {
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.TooEarly}
 	}
-	r.present()
-	return r.cfg.Gate.Decide(r.base, r.target, r.credential)
-}
-
-// present finds the credential that the request presents.
-func (r *request) present() {
-	r.credential = r.cfg.Credentials.find(&r.lines, r.scratch.cookies[:0])
-	if r.limits.KnowClients && r.credential.Kind != upstream.NoCredential {
-		r.credential.From, _ = r.shareholder()
-	}
+	return r.cfg.Gate.Decide(r.base, r.target, r)
 }
 
 func malformed(reason policy.Reason) policy.Decision {
@@ -205,7 +196,7 @@ func (r *request) turnAway(v policy.Verdict, why policy.Reason) {
 func (r *request) appendHead(dst []byte) ([]byte, error) {
 	d := &r.decision
 	out := outbound{
-		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), credentials: &r.cfg.Credentials,
+		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), keys: r.keyring,
 		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token},
 		peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
 		skip: d.Route.StripSegments, prefix: d.Route.Prefix, keeps: r.keeps(), handshake: r.handshake,
@@ -214,14 +205,6 @@ func (r *request) appendHead(dst []byte) ([]byte, error) {
 		out.source = d.Source.String()
 	}
 	return out.appendHead(dst)
-}
-
-// keeps returns which credential the application gets of a request that may pass: that which counted, if the route says so.
-func (r *request) keeps() upstream.Kind {
-	if r.decision.Route.ForwardCredential {
-		return r.credential.Kind // none if nobody has looked, as for a preflight
-	}
-	return upstream.NoCredential
 }
 
 // forward sends the request to the application.
@@ -355,7 +338,10 @@ func (r *request) log(total time.Duration) {
 		attrs = append(attrs, slog.String("route", r.decision.Route.Name))
 	}
 	if r.credential.Kind != upstream.NoCredential {
-		attrs = append(attrs, slog.String("credential", r.credential.Kind.String()), slog.String("session", r.cfg.Tag(r.credential.Credential)))
+		attrs = append(attrs, slog.String("credential", r.credential.Kind.String()), slog.String("session", r.service.Tag(r.credential.Credential)))
+	}
+	if r.service != nil && r.service.Label != "" {
+		attrs = append(attrs, slog.String("upstream", r.service.Label))
 	}
 	if r.decision.Session != nil {
 		attrs = append(attrs, slog.String("identity", r.decision.Session.IdentityID), slog.String("source", r.decision.Source.String()))

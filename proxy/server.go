@@ -85,15 +85,12 @@ type WhoamiDialect interface {
 
 // Config is what a Server needs.
 type Config struct {
-	Gate          *Gate
-	Sessions      Sessions
-	Passthrough   Passthrough   // nil if a query makes no difference to whoami
-	WhoamiDialect WhoamiDialect // nil is that of Kratos
-	Observer      Observer
-	Credentials   Credentials
-	Trusted       *Trusted
-	Limits        Limits
-	Tunnels       TunnelConfig
+	Gate     *Gate
+	Services []*Service // all of them
+	Observer Observer
+	Trusted  *Trusted
+	Limits   Limits
+	Tunnels  TunnelConfig
 
 	Login *Login // nil if nobody is led to sign in
 
@@ -106,17 +103,17 @@ type Config struct {
 	Explain   bool // say why in X-Gatehouse-Reason, and from where in X-Gatehouse-Cache
 	AccessLog bool
 	Logger    *slog.Logger
-	Tag       func(upstream.Credential) string // how logs name a credential
 }
 
 // A Server is the data plane: all faces on all its listeners.
 type Server struct {
-	cfg    Config
-	limits Limits
-	http   fasthttp.Server
-	strip  atomic.Pointer[strip]
-	base   context.Context // of everything that waits for others
-	end    context.CancelFunc
+	cfg     Config
+	limits  Limits
+	keyring *keyring
+	http    fasthttp.Server
+	strip   atomic.Pointer[strip]
+	base    context.Context // of everything that waits for others
+	end     context.CancelFunc
 
 	silentApp, unjudged, unevaluated, untrusted, untold, large throttle            // for one message each
 	beyond                                                     [limitsEnd]throttle // likewise, by limit
@@ -137,11 +134,11 @@ const (
 
 // NewServer returns a Server that serves nothing yet.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg, limits: cfg.Limits.withDefaults(), open: newConnections()}
+	s := &Server{cfg: cfg, limits: cfg.Limits.withDefaults(), keyring: newKeyring(cfg.Services), open: newConnections()}
 	s.SetPolicy(cfg.Gate.Policy())
 	s.base, s.end = context.WithCancel(context.Background())
 	s.tunnels = &tunnels{
-		cfg: cfg.Tunnels, gate: cfg.Gate.asking(cfg.Tunnels.Sessions), base: s.base, observer: cfg.Observer, logger: cfg.Logger,
+		cfg: cfg.Tunnels, gate: cfg.Gate.forTunnels(), base: s.base, observer: cfg.Observer, logger: cfg.Logger,
 		logEnds: cfg.AccessLog,
 	}
 	s.http = fasthttp.Server{
@@ -170,7 +167,7 @@ func NewServer(cfg Config) *Server {
 
 // SetPolicy replaces the policy by which requests are judged and applications are told.
 func (s *Server) SetPolicy(p *policy.Policy) {
-	s.strip.Store(newStrip(p, s.cfg.Credentials.TokenHeader))
+	s.strip.Store(newStrip(p, s.keyring))
 	s.cfg.Gate.SetPolicy(p)
 }
 
@@ -179,7 +176,7 @@ func (s *Server) stripFor(p *policy.Policy) *strip {
 	if current := s.strip.Load(); current.policy == p {
 		return current
 	}
-	return newStrip(p, s.cfg.Credentials.TokenHeader)
+	return newStrip(p, s.keyring)
 }
 
 // Serve serves the connections that ln accepts until Shutdown is called, and then returns nil. It closes ln.
@@ -364,11 +361,14 @@ func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
 	if route != nil && route.MaxBody > 0 && int64(h.ContentLength()) > route.MaxBody {
 		return false
 	}
-	if c := s.cfg.Credentials.Find(h, nil); c.Kind != upstream.NoCredential {
-		return true // whose it is remains to be seen
+	if route != nil {
+		service := s.cfg.Gate.serviceOf(route)
+		if service != nil && service.Credentials.Find(h, nil).Kind != upstream.NoCredential {
+			return true // whose it is remains to be seen
+		}
 	}
 	t := Target{Method: h.Method(), Host: host, Path: path, Raw: raw, forms: f, Destination: destinationOf(h)}
-	return s.cfg.Gate.Decide(s.base, t, Presented{}).Verdict == policy.Allowed
+	return s.cfg.Gate.Decide(s.base, t, nothing{}).Verdict == policy.Allowed
 }
 
 // refuseBroken answers what could not be read as a request. The connection is closed after it.

@@ -51,7 +51,8 @@ func newTunnelling(t testing.TB, app *scriptedApp, changes ...func(*setup)) *tun
 	g := &tunnelling{revocations: &fakeRevocations{}}
 	ended := make(chan proxy.TunnelEnd, 4096)
 	g.gateway = newGateway(t, app, append([]func(*setup){func(s *setup) {
-		s.Tunnels = proxy.TunnelConfig{Max: 64, Revocations: g.revocations, Sessions: s.Sessions}
+		s.Tunnels = proxy.TunnelConfig{Max: 64}
+		s.Revocations, s.Unattended = g.revocations, s.Sessions
 		s.Observer.(*observer).tunnels = ended
 	}}, changes...)...)
 	return g

@@ -23,9 +23,6 @@ type TunnelConfig struct {
 	Max          int           // at once; 0 turns them off, so that a handshake is an ordinary request
 	MaxPerClient int           // at once, trusted clients aside; 0 is any number
 	Idle         time.Duration // after which a tunnel ends in which nothing passes; 0 is never
-
-	Revocations Revocations
-	Sessions    Sessions // is asked again about the sessions of open tunnels; what it renews reaches nobody
 }
 
 // How tunnels are watched.
@@ -44,7 +41,7 @@ const (
 // goroutines that may have to wait.
 type tunnels struct {
 	cfg      TunnelConfig
-	gate     *Gate // asks cfg.Sessions
+	gate     *Gate // of open tunnels
 	base     context.Context
 	observer Observer
 	logger   *slog.Logger
@@ -144,7 +141,6 @@ func (ts *tunnels) close() {
 
 // lookAfter ends the tunnels that must end, has those judged again that have to be, and comes again while there are any.
 func (ts *tunnels) lookAfter() {
-	latest := ts.cfg.Revocations.LatestRevocation() // what is revoked meanwhile is looked for the next time
 	now, policy := time.Now(), ts.gate.Policy()
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -152,11 +148,10 @@ func (ts *tunnels) lookAfter() {
 		if t.ended.Load() {
 			continue
 		}
-		if why := ts.fault(t, now, latest); why != 0 {
+		if why := ts.fault(t, now); why != 0 {
 			t.end(why)
 			continue
 		}
-		t.mark = latest
 		if !t.inLine && (t.policy != policy || t.session != nil && !now.Before(t.due)) {
 			t.inLine, t.lined = true, now
 			ts.waiting = append(ts.waiting, t)
@@ -173,9 +168,9 @@ func (ts *tunnels) lookAfter() {
 }
 
 // fault says why a tunnel must end, or 0.
-func (ts *tunnels) fault(t *tunnel, now time.Time, latest uint64) TunnelEnd {
+func (ts *tunnels) fault(t *tunnel, now time.Time) TunnelEnd {
 	if t.session != nil {
-		if latest != t.mark && ts.cfg.Revocations.RevokedSince(t.mark, t.credential.Credential, t.session) {
+		if t.revoked() {
 			return EndedByRevocation
 		}
 		if t.session.Expired(now) {
@@ -196,6 +191,17 @@ func (ts *tunnels) fault(t *tunnel, now time.Time, latest uint64) TunnelEnd {
 		return EndedByIdleness
 	}
 	return 0
+}
+
+// revoked reports whether the session has been revoked since somebody last looked.
+func (g *grounds) revoked() bool {
+	latest := g.service.Revocations.LatestRevocation() // what is revoked meanwhile is looked for the next time
+	if latest == g.mark {
+		return false
+	}
+	since := g.mark
+	g.mark = latest
+	return g.service.Revocations.RevokedSince(since, g.credential.Credential, g.session)
 }
 
 // judge judges one tunnel after the other again, until none is waiting.

@@ -19,6 +19,7 @@ import (
 
 // A watched is a Server's tunnels without a network, and all that decides about them.
 type watched struct {
+	service *Service
 	*tunnels
 	t      *testing.T
 	server *Server
@@ -112,9 +113,10 @@ func (a testApp) Name() string { return string(a) }
 
 func newWatched(t *testing.T, idle time.Duration) *watched {
 	w := &watched{t: t, server: NewTestServer(nil), ended: make(chan TunnelEnd, 1000), hit: map[uint64]bool{}}
-	gate := NewGate(nil, compileRules(t, policy.Rule{Path: "/*", Access: policy.OptionalAccess, App: testApp("first")}))
+	w.service = &Service{Sessions: w, Unattended: w, Revocations: w}
+	gate := NewGate(w.service, compileRules(t, policy.Rule{Path: "/*", Access: policy.OptionalAccess, App: testApp("first")}))
 	w.tunnels = &tunnels{
-		cfg: TunnelConfig{Max: 1000, Idle: idle, Revocations: w, Sessions: w}, gate: gate.asking(w), base: t.Context(), observer: w,
+		cfg: TunnelConfig{Max: 1000, Idle: idle}, gate: gate.forTunnels(), base: t.Context(), observer: w,
 		logger: slog.New(slog.DiscardHandler),
 	}
 	return w
@@ -144,8 +146,9 @@ func (w *watched) openTo(app net.Conn, anonymous bool) (client peer) {
 		policy: w.gate.Policy(), mark: w.LatestRevocation(), quiet: time.Now(),
 	}
 	if !anonymous {
+		g.service = w.service
 		g.credential = Presented{Credential: upstream.Credential{Kind: upstream.SessionToken, Value: []byte("token")}}
-		d := w.gate.Decide(w.t.Context(), g.target, g.credential)
+		d := w.gate.Decide(w.t.Context(), g.target, &g)
 		g.session = d.Session
 		g.believe(&d)
 	}

@@ -22,17 +22,22 @@ func (r *request) whoami() {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return
 	}
-	r.present()
+	service := r.serviceHere(fasthttp.MethodGet)
+	if service == nil {
+		r.refuse(policy.Decision{Verdict: policy.Denied, Reason: policy.NoService})
+		return
+	}
+	r.Present(service)
 	query := queryOf(h.RequestURI())
 	switch {
 	case r.credential.Malformed:
 		r.whoamiNobody(policy.MalformedCredential)
 	case r.credential.Kind == upstream.NoCredential:
 		r.whoamiNobody(policy.NoCredential)
-	case len(query) > 0 && r.cfg.Passthrough != nil:
+	case len(query) > 0 && service.Passthrough != nil:
 		r.whoamiPassedThrough(query)
 	default:
-		answer, err := r.cfg.Sessions.Lookup(r.base, r.credential.Credential, wantedAge(h))
+		answer, err := service.Sessions.Lookup(r.base, r.credential.Credential, wantedAge(h))
 		if err != nil {
 			r.whoamiFailed(err)
 			return
@@ -45,7 +50,7 @@ func (r *request) whoami() {
 func (r *request) whoamiKnown(answer *upstream.Answer) {
 	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.SessionValid, Session: answer.Session, Source: answer.Source}
 	h := r.kratosHead()
-	if r.cfg.WhoamiDialect != nil {
+	if r.service.WhoamiDialect != nil {
 		h.SetContentType("application/json")
 	} else {
 		h.SetContentTypeBytes(kratosJSON)
@@ -79,7 +84,7 @@ var (
 
 // whoamiPassedThrough asks the service a question that has parameters, such as tokenize_as, whose answer is for this caller only.
 func (r *request) whoamiPassedThrough(query []byte) {
-	reply, err := r.cfg.Passthrough.Forward(r.base, r.credential.Credential, query)
+	reply, err := r.service.Passthrough.Forward(r.base, r.credential.Credential, query)
 	if err != nil {
 		r.whoamiFailed(err)
 		return
@@ -110,7 +115,7 @@ func (r *request) whoamiFailed(err error) {
 	}
 	r.decision = policy.Decision{Verdict: policy.Refused, Reason: policy.RefusedByService, Err: err}
 	if refusal, refused := errors.AsType[*upstream.Refusal](err); refused {
-		if r.cfg.WhoamiDialect != nil {
+		if r.service.WhoamiDialect != nil {
 			r.whoamiError(fasthttp.StatusForbidden)
 			return
 		}
@@ -134,7 +139,7 @@ func (r *request) whoamiError(status int) {
 	h := r.kratosHead()
 	h.SetContentType("application/json")
 	r.explain()
-	if d := r.cfg.WhoamiDialect; d != nil {
+	if d := r.service.WhoamiDialect; d != nil {
 		answered, body := d.Refusal(status)
 		r.ctx.SetStatusCode(answered)
 		r.ctx.Response.SetBodyRaw(body)

@@ -26,8 +26,8 @@ type Route struct {
 	// App is the application that the requests go to, as in app at the top level. Default: that one.
 	App *App `yaml:"app,omitempty"`
 
-	// Upstream is the name in upstreams of the session service whose sessions pass. Required with upstreams and with access: session or
-	// optional. Default: the one session service.
+	// Upstream is the name in upstreams of the session service whose sessions pass, and whose credential forward_credential is about. Only
+	// with upstreams, and required then with access: session, access: optional and forward_credential. Default: the one session service.
 	Upstream string `yaml:"upstream,omitempty"`
 
 	// Require is what a session must have beyond being valid: all of it. Only with access: session. Default nothing.

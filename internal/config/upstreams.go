@@ -141,17 +141,17 @@ func (l *loader) validateRouteUpstreams(c *Config) {
 	}
 	for i, r := range c.Routes {
 		path := fmt.Sprintf("routes[%d].upstream", i)
-		asks := r.Access == AccessSession || r.Access == AccessOptional
+		asks := r.Access == AccessSession || r.Access == AccessOptional || r.ForwardCredential
 		_, set := l.set[path]
 		switch {
 		case set && len(c.Upstreams) == 0:
 			l.report(path, "there is only one session service: remove this, or name several in upstreams")
-		case set && !asks && r.Access != "":
-			l.report(path, "a route with `access: %s` asks for no session: remove this", r.Access)
+		case set && r.Access == AccessDeny:
+			l.report(path, "nothing passes a route with `access: deny`: remove this")
 		case set && c.Upstreams[r.Upstream] == nil:
 			l.report(path, "%s", l.unknownName("there is no session service of the name", r.Upstream, "upstreams", slices.Sorted(maps.Keys(c.Upstreams))))
 		case !set && asks && len(c.Upstreams) > 0:
-			l.report(path, "is missing: say whose sessions pass: %s", alternatives(slices.Sorted(maps.Keys(c.Upstreams))))
+			l.report(path, "is missing: say whose sessions and credentials the route is about: %s", alternatives(slices.Sorted(maps.Keys(c.Upstreams))))
 		}
 	}
 }

@@ -131,12 +131,14 @@ func newGate(t testing.TB, trusted string, explain bool) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	service := &proxy.Service{
+		Sessions: sessions{}, Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "session", Bearer: true},
+		Tag: func(upstream.Credential) string { return "0123abcd" },
+	}
 	judge := proxy.NewServer(proxy.Config{
-		Gate: proxy.NewGate(sessions{}, p), Sessions: sessions{}, Observer: g.observer, Login: login, Explain: explain, AccessLog: true,
-		Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "session", Bearer: true},
-		Trusted:     &proxy.Trusted{Prefixes: []netip.Prefix{netip.MustParsePrefix(trusted)}},
-		Logger:      slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)),
-		Tag:         func(upstream.Credential) string { return "0123abcd" },
+		Gate: proxy.NewGate(service, p), Services: []*proxy.Service{service}, Observer: g.observer, Login: login, Explain: explain, AccessLog: true,
+		Trusted: &proxy.Trusted{Prefixes: []netip.Prefix{netip.MustParsePrefix(trusted)}},
+		Logger:  slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)),
 	})
 	server := extauthz.New(judge)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

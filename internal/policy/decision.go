@@ -91,6 +91,7 @@ const (
 	AbortedBody         Reason = "aborted_body"         // the client ended the connection in the middle of a body
 	ClientGone          Reason = "client_gone"          // the client left before the application had answered
 	NoApplication       Reason = "no_application"       // there is no application to proxy to
+	NoService           Reason = "no_service"           // several session services, and none of them is named for this place
 	MessageReceived     Reason = "message_received"     // a message to hooks, and what it says is in force
 	MessageUnsigned     Reason = "message_unsigned"     // a message to hooks that comes from nobody who is known
 	MessageOld          Reason = "message_old"          // a message to hooks that was signed too long ago, or ahead of time

@@ -11,6 +11,8 @@ import (
 type Header struct {
 	Name string // canonical, such as X-User-Id
 	Path string // into the session's body, in GJSON syntax: https://github.com/tidwall/gjson/blob/master/SYNTAX.md
+
+	Paths map[Service]string // in place of Path for the sessions of a service; may be nil
 }
 
 // A Policy is the compiled rules of one configuration. It is immutable and safe for concurrent use.
@@ -35,7 +37,7 @@ func Compile(rules []Rule, headers []Header) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.empty, err = p.render(nil); err != nil {
+	if p.empty, err = p.render(nil, nil); err != nil {
 		return nil, fmt.Errorf("compile identity headers: %w", err)
 	}
 	return p, nil
@@ -64,16 +66,16 @@ func (p *Policy) Routes() []*Route { return p.list }
 // Headers returns the identity headers in order. The caller must not change the slice.
 func (p *Policy) Headers() []Header { return p.headers }
 
-// View returns what the application is told about s, and computes it if this policy has not done so before. A nil session has the
-// view in which every header is empty. It fails when a value cannot be a header, in which case the request must not pass.
-func (p *Policy) View(s *upstream.Session) (*View, error) {
+// View returns what the application is told about s, a session of service, and computes it if this policy has not done so before. A nil
+// session has the view in which every header is empty. It fails when a value cannot be a header, in which case the request must not pass.
+func (p *Policy) View(s *upstream.Session, service Service) (*View, error) {
 	if s == nil {
 		return p.empty, nil
 	}
 	if v, ok := s.Memo().(*View); ok && v.policy == p {
 		return v, nil
 	}
-	v, err := p.render(s)
+	v, err := p.render(s, service)
 	if err != nil {
 		return nil, err
 	}

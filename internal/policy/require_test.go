@@ -41,7 +41,7 @@ func (s says) Holds(session any) (bool, error) {
 func unmet(t testing.TB, r policy.Requirement, s *upstream.Session) (policy.Reason, error) {
 	t.Helper()
 	p := compile(t, []policy.Rule{{Path: "/*", Access: policy.SessionAccess, Require: r}})
-	view, err := p.View(s)
+	view, err := p.View(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestSessionsGrowOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := compile(t, []policy.Rule{{Path: "/*", Access: policy.SessionAccess, Require: policy.Requirement{MaxAge: time.Minute}}})
 		s := &upstream.Session{AuthenticatedAt: time.Now()}
-		view, err := p.View(s)
+		view, err := p.View(s, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestExpressionsAreEvaluatedOnce(t *testing.T) {
 	first, second := compile(t, rules), compile(t, rules)
 	s := &upstream.Session{Body: []byte(`{"id":"s1","authentication_methods":[{"method":"a"}]}`)}
 	for n, p := range []*policy.Policy{first, first, first, second, second} {
-		view, err := p.View(s)
+		view, err := p.View(s, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestExpressionsAreEvaluatedOnce(t *testing.T) {
 			t.Errorf("round %d: evaluated %d times, want %d", n, got, want)
 		}
 	}
-	view, _ := second.View(s)
+	view, _ := second.View(s, nil)
 	route := second.Routes()[9]
 	if n := testing.AllocsPerRun(100, func() { _, _ = route.Unmet(s, view) }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -200,7 +200,7 @@ func TestAndIsBoth(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			view, err := p.View(s)
+			view, err := p.View(s, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

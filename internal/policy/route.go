@@ -56,6 +56,8 @@ type Rule struct {
 	CORS                *CORS  // nil if nothing is said about pages of other origins
 	App                 App    // nil if there is none
 
+	Service Service // whose sessions pass; nil for the one that there is
+
 	// Origins are those that may open a WebSocket, as browsers write them; "*" is every one. Nil is the origin of the request's own host.
 	Origins []string
 }
@@ -63,6 +65,12 @@ type Rule struct {
 // An App is the application that a route leads to. A policy carries it and does not know what it is: the package proxy does.
 type App interface {
 	Name() string // as logs and metrics have it
+}
+
+// A Service is the session service whose sessions a route takes. A policy carries it and does not know what it is: the package proxy does.
+// There is one value for each service as long as the process lives.
+type Service interface {
+	Name() string // as the configuration has it
 }
 
 // A Route is a compiled Rule. It is immutable.
@@ -74,6 +82,7 @@ type Route struct {
 	MaxAge  time.Duration // since the person last proved who they are; 0 for any
 	MaxBody int64         // in bytes; 0 for any
 	App     App           // nil if there is none
+	Service Service       // as in Rule
 
 	StripSegments       int    // how many segments of the path the application does not see
 	Prefix              []byte // those segments as a path in the form of a URL
@@ -129,7 +138,7 @@ func (p *Policy) compileRoutes(rules []Rule) error {
 			Name: name, Index: i, Access: rule.Access, AAL: rule.Require.AAL, MaxAge: rule.Require.MaxAge, MaxBody: rule.MaxBody,
 			AllowEncodedSlashes: rule.AllowEncodedSlashes, ForwardCredential: rule.ForwardCredential, CORS: rule.CORS,
 			Origins: slices.Clone(rule.Origins),
-			App:     rule.App,
+			App:     rule.App, Service: rule.Service,
 		}
 		if err := route.strip(rule.StripPrefix, rule.Path); err != nil {
 			return fmt.Errorf("compile route %q: %w", name, err)

@@ -42,7 +42,7 @@ func TestTokensAreRemembered(t *testing.T) {
 		s := &upstream.Session{ID: "s1", Body: []byte(`{"id":"s1"}`)}
 		token := func(p *policy.Policy, s *upstream.Session, route int, want string) {
 			t.Helper()
-			view, err := p.View(s)
+			view, err := p.View(s, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +57,7 @@ func TestTokensAreRemembered(t *testing.T) {
 			token(p, nil, 0, "")
 			time.Sleep(time.Minute/3 - 1)
 		}
-		view, _ := p.View(s)
+		view, _ := p.View(s, nil)
 		route := p.Routes()[0]
 		if n := testing.AllocsPerRun(100, func() { _, _ = view.Token(s, route) }); n != 0 {
 			t.Errorf("%v allocations for a token that is remembered", n)
@@ -78,7 +78,7 @@ func TestTokensAreRemembered(t *testing.T) {
 		if path, keys := p.Keys(); path != "/keys" || string(keys) != "{}" || string(p.TokenHeader()) != "X-Jwt" {
 			t.Errorf("%q %q %q", path, keys, p.TokenHeader())
 		}
-		if view, err := p.View(nil); err != nil || view.Policy() != p || len(view.Fields) != 1 {
+		if view, err := p.View(nil, nil); err != nil || view.Policy() != p || len(view.Fields) != 1 {
 			t.Errorf("the view of nobody is %v, %v", view, err)
 		}
 	})
@@ -90,7 +90,7 @@ func TestTokensThatCannotBeSigned(t *testing.T) {
 		t.Helper()
 		p := compile(t, []policy.Rule{{Path: "/*"}}).WithTokens(policy.Tokens{Header: "X-Jwt", Signer: by})
 		s := &upstream.Session{ID: "s1"}
-		view, err := p.View(s)
+		view, err := p.View(s, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,8 +31,8 @@ func (v *View) Policy() *Policy { return v.policy }
 // A Field is one identity header, ready to be written.
 type Field struct{ Name, Value []byte }
 
-// render computes the view of a session; no session has no values.
-func (p *Policy) render(s *upstream.Session) (*View, error) {
+// render computes the view of a session of service; no session has no values.
+func (p *Policy) render(s *upstream.Session, service Service) (*View, error) {
 	v := &View{policy: p, Fields: make([]Field, 0, len(p.headers))}
 	if s != nil {
 		v.unmet, v.tokens = p.conditions.judge(s.Body), p.slots()
@@ -40,9 +40,13 @@ func (p *Policy) render(s *upstream.Session) (*View, error) {
 	for _, h := range p.headers {
 		var value []byte
 		if s != nil {
+			path, own := h.Paths[service]
+			if !own {
+				path = h.Path
+			}
 			var err error
-			if value, err = headerValue(gjson.GetBytes(s.Body, h.Path)); err != nil {
-				return nil, fmt.Errorf("render identity header %s from %s: %w", h.Name, h.Path, err)
+			if value, err = headerValue(gjson.GetBytes(s.Body, path)); err != nil {
+				return nil, fmt.Errorf("render identity header %s from %s: %w", h.Name, path, err)
 			}
 		}
 		v.Fields = append(v.Fields, Field{Name: []byte(h.Name), Value: value})

@@ -18,7 +18,7 @@ import (
 func TestHeaderValues(t *testing.T) {
 	f := func(body, path, want string) {
 		t.Helper()
-		v, err := compile(t, nil, policy.Header{Name: "X-It", Path: path}).View(&upstream.Session{Body: []byte(body)})
+		v, err := compile(t, nil, policy.Header{Name: "X-It", Path: path}).View(&upstream.Session{Body: []byte(body)}, nil)
 		if err != nil {
 			t.Errorf("%s of %s: %v", path, body, err)
 			return
@@ -79,7 +79,7 @@ func TestValuesThatCannotBeHeaders(t *testing.T) {
 		p := compile(t, nil, policy.Header{Name: "X-Id", Path: "id"}, policy.Header{Name: "X-It", Path: "a"})
 		s := &upstream.Session{Body: []byte(body)}
 		for range 2 { // a failure is not remembered as a success
-			if v, err := p.View(s); err == nil || v != nil || !strings.Contains(err.Error(), want) {
+			if v, err := p.View(s, nil); err == nil || v != nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%.40s: %v, %v, want %q", body, v, err, want)
 			}
 		}
@@ -92,11 +92,11 @@ func TestValuesThatCannotBeHeaders(t *testing.T) {
 	f("{\"id\":\"1\",\"a\":[\"b\nc\"]}", "read JSON value")
 
 	p := compile(t, nil, policy.Header{Name: "X-It", Path: "a"})
-	if v, err := p.View(&upstream.Session{Body: []byte(`{"a":"` + long + `"}`)}); err != nil ||
+	if v, err := p.View(&upstream.Session{Body: []byte(`{"a":"` + long + `"}`)}, nil); err != nil ||
 		len(v.Fields[0].Value) != policy.MaxValue {
 		t.Errorf("the longest value: %v", err)
 	}
-	_, err := p.View(&upstream.Session{Body: []byte(`{"a":"secret` + long + `"}`)})
+	_, err := p.View(&upstream.Session{Body: []byte(`{"a":"secret` + long + `"}`)}, nil)
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("an error with the value in it: %v", err)
 	}
@@ -119,7 +119,7 @@ func TestStringsHaveOneReading(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := p.View(&upstream.Session{Body: body})
+		v, err := p.View(&upstream.Session{Body: body}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestViewsAreRemembered(t *testing.T) {
 	s := &upstream.Session{Body: []byte(`{"a":"1","b":"2"}`)}
 	view := func(p *policy.Policy, s *upstream.Session) *policy.View {
 		t.Helper()
-		v, err := p.View(s)
+		v, err := p.View(s, nil)
 		if err != nil || v.Policy() != p {
 			t.Fatal(v, err)
 		}
@@ -200,7 +200,7 @@ func TestViewsDuringReload(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			for range 1000 {
-				v, err := policies[i%2].View(s)
+				v, err := policies[i%2].View(s, nil)
 				if err != nil || string(v.Fields[0].Name)+string(v.Fields[0].Value) != want[i%2] {
 					t.Error(v, err)
 					return
