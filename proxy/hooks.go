@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -14,8 +16,9 @@ type Hooks interface {
 	// Expects reports, by the head of a message alone, whether its body is worth reading.
 	Expects(header func(name string) string) bool
 
-	// Receive takes one message in, and returns when what it says is in force. The reason is [policy.MessageReceived], or why not.
-	Receive(header func(name string) string, body []byte) policy.Reason
+	// Receive takes one message in, and returns when what it says is in force. It is about the sessions of the service of that name only, or
+	// of all services if there is none. The reason is [policy.MessageReceived], or why not.
+	Receive(service string, header func(name string) string, body []byte) policy.Reason
 }
 
 // maxMessage is how long a message may be.
@@ -45,6 +48,8 @@ func (r *request) judgeMessage() policy.Decision {
 	switch {
 	case !h.IsPost():
 		return malformed(policy.UnsupportedMethod)
+	case !r.knownHook(r.path):
+		return policy.Decision{Verdict: policy.Denied, Reason: policy.NoService}
 	case !r.cfg.Hooks.Expects(headerOf(h)):
 		return judgedMessage(policy.MessageUnsigned)
 	case r.tooLong(maxMessage):
@@ -54,6 +59,22 @@ func (r *request) judgeMessage() policy.Decision {
 	default:
 		return judgedMessage(policy.MessageReceived)
 	}
+}
+
+// isHook reports whether a path is one of the hooks': theirs and, if there are several services, what is below it.
+func (s *Server) isHook(path []byte) bool {
+	return s.cfg.Hooks != nil && (string(path) == s.cfg.HooksPath || s.cfg.Gate.only == nil && isBelow(path, s.cfg.HooksPath))
+}
+
+// hookedService returns the name of the service that messages to a path of the hooks are about, or nothing for all.
+func (s *Server) hookedService(path []byte) string {
+	return strings.TrimPrefix(string(path[len(s.cfg.HooksPath):]), "/")
+}
+
+// knownHook reports whether there is the service that messages to a path of the hooks are about.
+func (s *Server) knownHook(path []byte) bool {
+	return len(path) == len(s.cfg.HooksPath) ||
+		slices.ContainsFunc(s.cfg.Services, func(service *Service) bool { return service.Label == s.hookedService(path) })
 }
 
 // takesMessage reports whether the body of a message is wanted.
@@ -72,7 +93,7 @@ func (r *request) takeMessage() policy.Decision {
 		d, _ := r.clientFault(err)
 		return d
 	}
-	return judgedMessage(r.cfg.Hooks.Receive(headerOf(&r.ctx.Request.Header), body))
+	return judgedMessage(r.cfg.Hooks.Receive(r.hookedService(r.path), headerOf(&r.ctx.Request.Header), body))
 }
 
 // readMessage reads the body of a message to its end.

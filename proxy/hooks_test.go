@@ -22,7 +22,7 @@ func (*fakeHooks) Expects(header func(string) string) bool {
 	return header("Authorization") == "Bearer key"
 }
 
-func (f *fakeHooks) Receive(header func(string) string, body []byte) policy.Reason {
+func (f *fakeHooks) Receive(_ string, header func(string) string, body []byte) policy.Reason {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.received = append(f.received, header("Authorization")+" "+string(body))

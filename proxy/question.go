@@ -14,9 +14,8 @@ type Question struct {
 	Method string
 	URL    string // absolute, as a browser would send it; a fragment is left out, as browsers do
 
-	// Kind and Value are the credential that it presents, to whichever service its route has. A session token is a bearer token where the
-	// service takes no other.
-	Kind  upstream.Kind
+	// Value is the credential that it presents, as the first of Kinds that the service of its route takes; nothing if it takes none of them.
+	Kinds []upstream.Kind
 	Value []byte
 }
 
@@ -24,15 +23,20 @@ type Question struct {
 func (q *Question) Present(s *Service) Presented {
 	var l lines
 	c := &s.Credentials
-	switch {
-	case q.Kind == upstream.Cookie && c.Cookie != "":
-		l.cookies = [][]byte{append([]byte(c.Cookie+"="), q.Value...)}
-	case q.Kind == upstream.SessionToken && c.TokenHeader != "":
-		l.token = q.Value
-	case q.Kind == upstream.SessionToken || q.Kind == upstream.Bearer:
-		l.authorization = append([]byte("Bearer "), q.Value...)
+	for _, kind := range q.Kinds {
+		switch kind {
+		case upstream.SessionToken:
+			l = lines{token: q.Value}
+		case upstream.Cookie:
+			l = lines{cookies: [][]byte{append([]byte(c.Cookie+"="), q.Value...)}}
+		case upstream.Bearer:
+			l = lines{authorization: append([]byte("Bearer "), q.Value...)}
+		}
+		if p := c.find(&l, nil); p.Kind == kind || p.Malformed {
+			return p
+		}
 	}
-	return c.find(&l, nil)
+	return Presented{}
 }
 
 // errURL says what a question must be about.

@@ -307,7 +307,7 @@ func (s *Server) face(path []byte) Face {
 		return ForwardAuthFace
 	case string(path) == s.cfg.WhoamiPath:
 		return WhoamiFace
-	case s.cfg.Hooks != nil && string(path) == s.cfg.HooksPath:
+	case s.isHook(path):
 		return HooksFace
 	}
 	if keys, _ := s.cfg.Gate.Policy().Keys(); string(path) == keys {

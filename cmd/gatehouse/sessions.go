@@ -16,6 +16,7 @@ import (
 
 // A remembered is what a gateway says that it remembers of one credential.
 type remembered struct {
+	Upstream        string    `json:"upstream"` // empty if there is only one
 	SessionID       string    `json:"session_id"`
 	IdentityID      string    `json:"identity_id"`
 	AAL             string    `json:"aal"`
@@ -35,6 +36,7 @@ func (r *remembered) age() string {
 func listSessions(c *call) error {
 	admin := adminFlags(c)
 	identity := c.flags.String("identity", "", "list the sessions of the identity with this `ID` only")
+	service := upstreamFlag(c)
 	limit := c.flags.Int("limit", 100, "list at most this `NUMBER`, up to 10000")
 	asJSON := c.flags.Bool("json", false, "print as JSON")
 	if _, err := c.parse(0); err != nil {
@@ -43,6 +45,9 @@ func listSessions(c *call) error {
 	query := url.Values{"limit": {strconv.Itoa(*limit)}}
 	if *identity != "" {
 		query.Set("identity_id", *identity)
+	}
+	if *service != "" {
+		query.Set("upstream", *service)
 	}
 	body, err := admin.do(c, http.MethodGet, "/-/sessions?"+query.Encode(), nil)
 	if err != nil || *asJSON {
@@ -53,8 +58,15 @@ func listSessions(c *call) error {
 		return err
 	}
 	out := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	several := len(list) > 0 && list[0].Upstream != ""
+	if several {
+		fmt.Fprint(out, "UPSTREAM\t")
+	}
 	fmt.Fprint(out, "SESSION\tIDENTITY\tAAL\tSTATE\tAGE\tEXPIRES\tTABLE\tCREDENTIAL\n")
 	for _, r := range list {
+		if several {
+			fmt.Fprint(out, r.Upstream, "\t")
+		}
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
 			r.SessionID, r.IdentityID, r.AAL, r.State, r.age(), orNever(r.ExpiresAt), r.Table, r.Credential)
 	}
@@ -67,6 +79,7 @@ func listSessions(c *call) error {
 // showSession shows what a running gateway remembers of one session.
 func showSession(c *call) error {
 	admin := adminFlags(c)
+	service := upstreamFlag(c)
 	asJSON := c.flags.Bool("json", false, "print as JSON")
 	args, err := c.parse(1)
 	if err != nil {
@@ -75,7 +88,11 @@ func showSession(c *call) error {
 	if len(args) == 0 || args[0] == "" {
 		return usageError{errors.New("want the id of a session")}
 	}
-	body, err := admin.do(c, http.MethodGet, "/-/sessions?"+url.Values{"session_id": args, "limit": {"10000"}}.Encode(), nil)
+	query := url.Values{"session_id": args, "limit": {"10000"}}
+	if *service != "" {
+		query.Set("upstream", *service)
+	}
+	body, err := admin.do(c, http.MethodGet, "/-/sessions?"+query.Encode(), nil)
 	if err != nil {
 		return err
 	}
@@ -89,21 +106,36 @@ func showSession(c *call) error {
 	if *asJSON {
 		return printed(c, body, nil)
 	}
-	out, first := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0), list[0]
-	fmt.Fprintf(out, "session\t%s\nidentity\t%s\naal\t%s\nexpires\t%s\n",
-		first.SessionID, first.IdentityID, first.AAL, orNever(first.ExpiresAt))
-	if !first.AuthenticatedAt.IsZero() {
-		fmt.Fprintf(out, "authenticated\t%s\n", first.AuthenticatedAt.UTC().Format(time.RFC3339))
-	}
-	for _, r := range list {
+	out := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	for i, r := range list {
+		if i == 0 || r.Upstream != list[i-1].Upstream {
+			r.describe(out)
+		}
 		fmt.Fprintf(out, "credential\t%s, %s, asked %s ago, in table %s\n", r.Credential, r.State, r.age(), r.Table)
 	}
 	return out.Flush()
 }
 
+// describe prints what is the same for all credentials of a session.
+func (r *remembered) describe(out io.Writer) {
+	if r.Upstream != "" {
+		fmt.Fprintf(out, "upstream\t%s\n", r.Upstream)
+	}
+	fmt.Fprintf(out, "session\t%s\nidentity\t%s\naal\t%s\nexpires\t%s\n", r.SessionID, r.IdentityID, r.AAL, orNever(r.ExpiresAt))
+	if !r.AuthenticatedAt.IsZero() {
+		fmt.Fprintf(out, "authenticated\t%s\n", r.AuthenticatedAt.UTC().Format(time.RFC3339))
+	}
+}
+
+// upstreamFlag declares --upstream.
+func upstreamFlag(c *call) *string {
+	return c.flags.String("upstream", "", "of the session service of this `NAME` in upstreams only; default all")
+}
+
 // revokeSessions makes a running gateway forget sessions.
 func revokeSessions(c *call) error {
 	admin := adminFlags(c)
+	service := upstreamFlag(c)
 	identity := c.flags.String("identity", "", "forget all sessions of the identity with this `ID`")
 	credential := c.flags.String("credential", "", "forget one token or cookie: `-`, and its value on standard input")
 	kind := c.flags.String("kind", "", "with --credential: the `KIND`, session_token, cookie or bearer; default any")
@@ -131,12 +163,15 @@ func revokeSessions(c *call) error {
 	}
 	path := "/-/revoke"
 	switch {
-	case *all && len(fields) == 0 && *kind == "":
+	case *all && len(fields) == 0 && *kind == "" && *service == "":
 		path = "/-/flush"
 	case *all || len(fields) != 1 || *kind != "" && *credential == "":
-		return usageError{errors.New("want exactly one of a session's id, --identity, --credential and --all")}
+		return usageError{errors.New("want exactly one of a session's id, --identity, --credential, and --all without --upstream")}
 	case *kind != "":
 		fields.Set("kind", *kind)
+	}
+	if *service != "" {
+		fields.Set("upstream", *service)
 	}
 	if _, err := admin.do(c, http.MethodPost, path, fields); err != nil {
 		return err

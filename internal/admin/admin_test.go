@@ -55,22 +55,24 @@ func newFixture(t *testing.T) *fixture {
 				return nil
 			}},
 		},
-		Sessions: f.sessions,
-		Credentials: func(kind upstream.Kind, value []byte) (all []upstream.Credential) {
-			for _, c := range []upstream.Credential{
-				{Kind: upstream.SessionToken, Name: "X-Session-Token", Value: value},
-				{Kind: upstream.Cookie, Name: "ory_kratos_session", Value: value},
-				{Kind: upstream.Bearer, Value: value},
-			} {
-				if !f.blind && (kind == c.Kind || kind == upstream.NoCredential) {
-					all = append(all, c)
+		Upstreams: []admin.Upstream{{
+			Sessions: f.sessions,
+			Credentials: func(kind upstream.Kind, value []byte) (all []upstream.Credential) {
+				for _, c := range []upstream.Credential{
+					{Kind: upstream.SessionToken, Name: "X-Session-Token", Value: value},
+					{Kind: upstream.Cookie, Name: "ory_kratos_session", Value: value},
+					{Kind: upstream.Bearer, Value: value},
+				} {
+					if !f.blind && (kind == c.Kind || kind == upstream.NoCredential) {
+						all = append(all, c)
+					}
 				}
-			}
-			return all
-		},
-		Remembered: f.remembered,
-		Revoked:    func() { f.revoked++ },
-		Reload:     func() ([]string, error) { f.reloads++; return f.restart, f.reload },
+				return all
+			},
+			Remembered: f.remembered,
+		}},
+		Revoked: func() { f.revoked++ },
+		Reload:  func() ([]string, error) { f.reloads++; return f.restart, f.reload },
 		ConfigYAML: func(w io.Writer) error {
 			_, err := io.WriteString(w, "listen: :8080\n")
 			return errors.Join(err, f.config)

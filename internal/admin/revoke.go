@@ -16,7 +16,7 @@ import (
 
 // errWant is the answer to a body of the wrong shape. Like every answer here it repeats nothing of the body.
 var errWant = errors.New("want exactly one of session_id, identity_id and credential, with credential perhaps kind " +
-	"(session_token, cookie or bearer), each once and not empty")
+	"(session_token, cookie or bearer), and with all of them perhaps upstream, each once and not empty")
 
 // revoke ends what the body names, and answers when that is in force.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
@@ -32,6 +32,9 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	s.cfg.Revoked()
 	attrs := []any{"by", what, "peer", r.RemoteAddr}
+	if name := fields.Get("upstream"); name != "" {
+		attrs = append(attrs, "upstream", name)
+	}
 	if what != "credential" { // ids are no secrets, and an audit needs them
 		attrs = append(attrs, what, fields.Get(what))
 	}
@@ -41,7 +44,9 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 
 // flush forgets every session.
 func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
-	s.cfg.Sessions.Flush()
+	for _, u := range s.cfg.Upstreams {
+		u.Sessions.Flush()
+	}
 	s.cfg.Logger.Info("flushed by the admin listener", "peer", r.RemoteAddr)
 	writeJSON(w, map[string]bool{"flushed": true})
 }
@@ -61,42 +66,51 @@ func (s *Server) end(fields url.Values) (what string, err error) {
 			what = name
 		case "kind":
 			kind = values[0]
+		case "upstream": // as below
 		default:
 			return "", errWant
 		}
 	}
+	of, err := s.upstreams(fields.Get("upstream"))
 	value := fields.Get(what)
 	switch {
+	case err != nil:
+		return "", err
 	case what == "credential":
-		return what, s.endCredential(kind, value)
+		return what, endCredential(of, kind, value)
 	case what == "" || kind != "":
 		return "", errWant
 	case strings.TrimSpace(value) != value || strings.ContainsRune(value, utf8.RuneError):
 		return "", fmt.Errorf("%s must be UTF-8, without blanks around it", what)
-	case what == "session_id":
-		s.cfg.Sessions.RevokeSession(value)
-	default:
-		s.cfg.Sessions.RevokeIdentity(value)
+	}
+	for _, u := range of {
+		if what == "session_id" {
+			u.Sessions.RevokeSession(value)
+		} else {
+			u.Sessions.RevokeIdentity(value)
+		}
 	}
 	return what, nil
 }
 
-// endCredential revokes value as a credential of the kind named or, without a name, of every kind that it can be.
-func (s *Server) endCredential(name, value string) error {
+// endCredential revokes value as a credential for any of the services, of the kind named or, without a name, of every kind that it can be.
+func endCredential(of []Upstream, name, value string) error {
 	kind, ok := upstream.ParseKind(name)
 	if !ok && name != "" {
 		return errors.New("kind must be session_token, cookie or bearer")
 	}
-	candidates := s.cfg.Credentials(kind, []byte(value))
-	if len(candidates) == 0 {
-		return errors.New("credentials of this kind are not looked at: see credentials in the configuration")
-	}
-	ended := false
-	for _, c := range candidates {
-		if presentable(c) {
-			s.cfg.Sessions.RevokeCredential(c)
-			ended = true
+	looked, ended := false, false
+	for _, u := range of {
+		for _, c := range u.Credentials(kind, []byte(value)) {
+			looked = true
+			if presentable(c) {
+				u.Sessions.RevokeCredential(c)
+				ended = true
+			}
 		}
+	}
+	if !looked {
+		return errors.New("credentials of this kind are not looked at: see credentials in the configuration")
 	}
 	if !ended {
 		return fmt.Errorf("no request can present this credential: give at most %d bytes of visible ASCII and, "+

@@ -27,9 +27,20 @@ type Revoker interface {
 
 // Config is what a Server needs. All of it is required but Checks. The functions must be safe for concurrent use.
 type Config struct {
-	Gatherer prometheus.Gatherer
-	Ready    func() error // nil if requests are to be sent here, else why not
-	Checks   []Check      // what /readyz?verbose tells besides
+	Gatherer  prometheus.Gatherer
+	Ready     func() error // nil if requests are to be sent here, else why not
+	Checks    []Check      // what /readyz?verbose tells besides
+	Upstreams []Upstream   // at least one
+
+	Revoked    func()                   // called after each revocation
+	Reload     func() ([]string, error) // reads the configuration again and names what of it needs a restart; if it fails, the old one remains
+	ConfigYAML func(io.Writer) error    // writes the configuration in force, without secrets
+	Logger     *slog.Logger
+}
+
+// An Upstream is one session service, and what is remembered of its sessions.
+type Upstream struct {
+	Name     string // empty if it is the only one
 	Sessions Revoker
 
 	// Credentials returns what a value is when requests present it: a credential of the kind given or, for NoCredential, one of each kind
@@ -38,11 +49,19 @@ type Config struct {
 
 	// Remembered returns what is remembered of sessions for which want reports true, at most limit, and whether there is more.
 	Remembered func(limit int, want func(*upstream.Session) bool) (list []Remembered, more bool)
+}
 
-	Revoked    func()                   // called after each revocation
-	Reload     func() ([]string, error) // reads the configuration again and names what of it needs a restart; if it fails, the old one remains
-	ConfigYAML func(io.Writer) error    // writes the configuration in force, without secrets
-	Logger     *slog.Logger
+// upstreams returns the session services of a name, or all if it is empty.
+func (s *Server) upstreams(name string) ([]Upstream, error) {
+	if name == "" {
+		return s.cfg.Upstreams, nil
+	}
+	for _, u := range s.cfg.Upstreams {
+		if u.Name == name {
+			return []Upstream{u}, nil
+		}
+	}
+	return nil, errors.New("upstream must be the name of one of upstreams in the configuration")
 }
 
 // A Check is something worth knowing that does not decide whether Gatehouse is ready.
@@ -192,8 +211,9 @@ func index(w http.ResponseWriter, _ *http.Request) {
 GET  /metrics
 GET  /livez          also /healthz, /health/alive, /-/healthy
 GET  /readyz         also /health/ready, /-/ready; ?verbose for details
-GET  /-/sessions     with perhaps session_id=ID, identity_id=ID and limit=N
-POST /-/revoke       session_id=ID, identity_id=ID, or credential=VALUE with perhaps kind=session_token, cookie or bearer
+GET  /-/sessions     with perhaps upstream=NAME, session_id=ID, identity_id=ID and limit=N
+POST /-/revoke       session_id=ID, identity_id=ID, or credential=VALUE with perhaps kind=session_token, cookie or bearer; of all upstreams,
+                     or with upstream=NAME of that one
 POST /-/flush
 POST /-/reload
 GET  /config

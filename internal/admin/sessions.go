@@ -26,6 +26,7 @@ const (
 
 // A listedSession is a [Remembered] as the answer has it.
 type listedSession struct {
+	Upstream        string    `json:"upstream,omitempty"`
 	SessionID       string    `json:"session_id"`
 	IdentityID      string    `json:"identity_id"`
 	AAL             string    `json:"aal"`
@@ -38,13 +39,13 @@ type listedSession struct {
 }
 
 // list answers with what is remembered of sessions: of one by session_id, of those of one identity by identity_id, or of all, limit of them
-// at most.
+// at most, of one session service by upstream or of all.
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	query, limit := r.URL.Query(), usualList
 	for name, values := range query {
-		known := name == "session_id" || name == "identity_id" || name == "limit"
+		known := name == "session_id" || name == "identity_id" || name == "limit" || name == "upstream"
 		if !known || len(values) != 1 || values[0] == "" {
-			http.Error(w, "want session_id, identity_id and limit, each once at most and not empty", http.StatusBadRequest)
+			http.Error(w, "want session_id, identity_id, upstream and limit, each once at most and not empty", http.StatusBadRequest)
 			return
 		}
 	}
@@ -55,23 +56,37 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	of, err := s.upstreams(query.Get("upstream"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	session, identity := query.Get("session_id"), query.Get("identity_id")
-	found, more := s.cfg.Remembered(limit, func(s *upstream.Session) bool {
+	want := func(s *upstream.Session) bool {
 		return (session == "" || s.ID == session) && (identity == "" || s.IdentityID == identity)
-	})
-	list := []listedSession{} // so that none is [] and not null
+	}
+	list, more := []listedSession{}, false // so that none is [] and not null
+	for _, u := range of {
+		found, rest := u.Remembered(limit-len(list), want)
+		list, more = appendListed(list, u.Name, found), more || rest
+	}
+	writeJSON(w, struct {
+		Sessions []listedSession `json:"sessions"`
+		More     bool            `json:"more"`
+	}{list, more})
+}
+
+// appendListed appends what is remembered of sessions of a service.
+func appendListed(list []listedSession, of string, found []Remembered) []listedSession {
 	for _, f := range found {
 		state := "stale"
 		if f.Fresh {
 			state = "fresh"
 		}
 		list = append(list, listedSession{
-			f.Session.ID, f.Session.IdentityID, f.Session.AAL.String(), f.Session.AuthenticatedAt, f.Session.ExpiresAt,
+			of, f.Session.ID, f.Session.IdentityID, f.Session.AAL.String(), f.Session.AuthenticatedAt, f.Session.ExpiresAt,
 			f.Tag, f.Table, state, f.Age.Seconds(),
 		})
 	}
-	writeJSON(w, struct {
-		Sessions []listedSession `json:"sessions"`
-		More     bool            `json:"more"`
-	}{list, more})
+	return list
 }

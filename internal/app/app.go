@@ -19,8 +19,6 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/listen"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
-	"github.com/gatehouse-proxy/gatehouse/sessioncache"
-	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // Options is what an App needs beside its configuration.
@@ -33,17 +31,15 @@ type Options struct {
 
 // An App is one gateway with everything that belongs to it.
 type App struct {
-	opts    Options
-	cfg     atomic.Pointer[config.Config] // in force
-	metrics *metrics.Metrics
-	service *service
-	cache   *sessioncache.Cache
-	apps    *apps
-	hearing *hearing // nil if revocations are not heard from a database
-	server  *proxy.Server
-	checks  *extauthz.Server // nil if Envoy does not ask by gRPC
-	admin   *admin.Server
-	state   atomic.Pointer[error] // why it is not ready; nil error when it is
+	opts     Options
+	cfg      atomic.Pointer[config.Config] // in force
+	metrics  *metrics.Metrics
+	services services
+	apps     *apps
+	server   *proxy.Server
+	checks   *extauthz.Server // nil if Envoy does not ask by gRPC
+	admin    *admin.Server
+	state    atomic.Pointer[error] // why it is not ready; nil error when it is
 
 	certificates *listen.Certificates
 	requests     []listen.Config
@@ -60,11 +56,19 @@ var (
 )
 
 // New builds an App from a valid configuration. Nothing is bound or asked yet. An App that was built must be run.
-func New(cfg *config.Config, opts Options) (*App, error) {
+func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	a := &App{opts: opts, metrics: metrics.New(opts.Build), reloading: make(chan struct{}, 1)}
 	a.cfg.Store(cfg)
 	a.state.Store(&errStarting)
 
+	if a.services, err = openServices(cfg, a.metrics, opts); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.services.close()
+		}
+	}()
 	a.apps = &apps{log: opts.Logger, metrics: a.metrics}
 	compiled, pools, err := a.compile(cfg)
 	if err != nil {
@@ -78,46 +82,19 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	if a.requests, err = a.requestListeners(cfg); err != nil {
 		return nil, err
 	}
-	if a.service, err = newService(cfg, a.metrics, opts.Logger, opts.Build.Version); err != nil {
-		return nil, err
-	}
-	a.cache, err = sessioncache.New(a.service.guard, sessioncache.Config{
-		Service:     a.service.name,
-		Size:        cfg.SessionCache.Size,
-		FreshFor:    cfg.SessionCache.FreshFor,
-		StaleFor:    cfg.SessionCache.StaleFor,
-		NegativeFor: cfg.SessionCache.NegativeFor,
-		Known:       a.service.guard.Known(),
-		Ready:       a.service.ready(),
-
-		FreshForDegraded: cfg.SessionCache.FreshForDegraded,
-	})
+	hooks, err := newHooks(cfg.Hooks, a.services, func() { a.metrics.Revoked(metrics.RevokedByWebhook) })
 	if err != nil {
-		a.service.close()
-		return nil, fmt.Errorf("build session cache: %w", err)
-	}
-	a.service.onRevoked(func(sessionID string) {
-		a.cache.RevokeSession(sessionID)
-		a.metrics.Revoked(metrics.RevokedByService)
-	})
-	hooks, err := a.listenFor(cfg)
-	if err != nil {
-		a.cache.Close()
-		a.service.close()
 		return nil, err
 	}
 	a.apps.use(pools)
 	a.server = proxy.NewServer(proxy.Config{
-		Gate:          proxy.NewGate(a.cache, compiled),
-		Sessions:      a.cache,
-		Passthrough:   a.service.passthrough(cfg),
-		WhoamiDialect: dialectOf(cfg),
-		Observer:      a.metrics,
-		Credentials:   credentialsOf(cfg),
-		Trusted:       trustedOf(cfg),
-		Limits:        limitsOf(&cfg.Limits),
+		Gate:     proxy.NewGate(a.services.only(), compiled),
+		Services: a.services.faces(),
+		Observer: a.metrics,
+		Trusted:  trustedOf(cfg),
+		Limits:   limitsOf(&cfg.Limits),
 		Tunnels: proxy.TunnelConfig{
-			Max: cfg.Limits.Tunnels, MaxPerClient: cfg.Limits.TunnelsPerClient, Idle: cfg.Limits.TunnelIdle, Revocations: a.cache, Sessions: a.cache.Unattended(),
+			Max: cfg.Limits.Tunnels, MaxPerClient: cfg.Limits.TunnelsPerClient, Idle: cfg.Limits.TunnelIdle,
 		},
 		Login:           login,
 		ForwardAuthPath: cfg.ForwardAuth.Path,
@@ -127,13 +104,11 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 		Explain:         cfg.Explain,
 		AccessLog:       cfg.Log.Access,
 		Logger:          a.opts.Logger,
-		Tag:             a.cache.Tag,
 	})
 	if cfg.ForwardAuth.GRPCListen != "" {
 		a.checks = extauthz.New(a.server)
 	}
 	a.metrics.SetPolicy(compiled)
-	a.metrics.WatchCache(a.cache.Stats)
 	a.metrics.WatchConnections(a.server.Connections)
 	a.metrics.WatchTunnels(a.server.Tunnels)
 	a.metrics.WatchApps(a.apps.down)
@@ -143,22 +118,11 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 }
 
 func (a *App) newAdmin() *admin.Server {
-	var checks []admin.Check
-	if ready := a.service.ready(); ready != nil {
-		checks = []admin.Check{{Name: "session_service", Run: ready}}
-	}
-	if a.hearing != nil {
-		checks = append(checks, a.hearing.check())
-	}
 	return admin.New(admin.Config{
-		Gatherer: a.metrics.Gatherer(),
-		Ready:    func() error { return *a.state.Load() },
-		Checks:   checks,
-		Sessions: a.cache,
-		Credentials: func(kind upstream.Kind, value []byte) []upstream.Credential {
-			return credentialsFor(a.cfg.Load(), kind, value)
-		},
-		Remembered: a.remembered,
+		Gatherer:   a.metrics.Gatherer(),
+		Ready:      func() error { return *a.state.Load() },
+		Checks:     a.services.checks(),
+		Upstreams:  a.services.upstreams(a.cfg.Load()),
 		Reload:     a.Reload,
 		ConfigYAML: func(w io.Writer) error { return a.cfg.Load().Print(w) },
 		Revoked:    func() { a.metrics.Revoked(metrics.RevokedByAdmin) },
@@ -179,8 +143,10 @@ func (a *App) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	watch.Go(func() { a.certificates.Watch(watching) })
 	watch.Go(func() { a.watchKeys(watching) })
-	if a.hearing != nil {
-		watch.Go(func() { a.hearing.listener.Run(watching) })
+	for _, s := range a.services {
+		if s.hearing != nil {
+			watch.Go(func() { s.hearing.listener.Run(watching) })
+		}
 	}
 	defer func() {
 		stopWatching()
@@ -222,7 +188,8 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // Address returns where something is served, one of the names below: the first place if there are several. It is nil for what is not
-// served, and may be called once OnReady has been called.
+// served, and may be called once OnReady has been called. Of several session services, what is served has the name of the service after
+// it and a space.
 func (a *App) Address(name string) net.Addr {
 	if all := a.Addresses(name); len(all) > 0 {
 		return all[0]
@@ -277,7 +244,6 @@ func (a *App) drain(timeout time.Duration) error {
 
 // close releases what New built. Nothing is served any more when it is called.
 func (a *App) close() {
-	a.cache.Close()
 	a.apps.use(nil)
-	a.service.close()
+	a.services.close()
 }

@@ -39,7 +39,7 @@ type forwarder interface {
 }
 
 // newClient returns a client of the session service, and its URL. own is the embedded service, if it is that.
-func newClient(u *config.Upstream, own *embedded.Service, base httpclient.Config) (c client, err error) {
+func newClient(u config.NamedUpstream, own *embedded.Service, base httpclient.Config) (c client, err error) {
 	switch {
 	case own != nil:
 		return kratos.New(kratos.Config{
@@ -54,26 +54,26 @@ func newClient(u *config.Upstream, own *embedded.Service, base httpclient.Config
 	case u.BetterAuth != nil:
 		return betterauth.New(betterauth.Config{HTTP: base, Cookie: u.BetterAuth.Cookie})
 	case u.HTTP != nil:
-		return newAnyHTTP(u.HTTP, base)
+		return newAnyHTTP(u.Key+".http", u.HTTP, base)
 	default:
 		return nil, errors.New("there is no session service to ask") // config.Load refuses it
 	}
 }
 
 // newAnyHTTP returns a client of an endpoint that is described by the configuration.
-func newAnyHTTP(h *config.HTTP, base httpclient.Config) (client, error) {
+func newAnyHTTP(key string, h *config.HTTP, base httpclient.Config) (client, error) {
 	condition, err := expression.CompileReply(h.AuthenticatedWhen)
 	if err != nil {
-		return nil, fmt.Errorf("compile upstream.http.authenticated_when: %w", err)
+		return nil, fmt.Errorf("compile %s.authenticated_when: %w", key, err)
 	}
 	secret := ""
 	if h.ClientSecretFile != "" {
 		text, err := os.ReadFile(h.ClientSecretFile)
 		if err != nil {
-			return nil, fmt.Errorf("read upstream.http.client_secret_file: %w", err)
+			return nil, fmt.Errorf("read %s.client_secret_file: %w", key, err)
 		}
 		if secret = strings.TrimSpace(string(text)); secret == "" {
-			return nil, fmt.Errorf("read upstream.http.client_secret_file: %s is empty", h.ClientSecretFile)
+			return nil, fmt.Errorf("read %s.client_secret_file: %s is empty", key, h.ClientSecretFile)
 		}
 	}
 	header := http.Header{}
@@ -91,8 +91,8 @@ func newAnyHTTP(h *config.HTTP, base httpclient.Config) (client, error) {
 	})
 }
 
-// urlOf returns the URL of the session service.
-func urlOf(u *config.Upstream) (*url.URL, error) {
+// urlOf returns the URL of a session service.
+func urlOf(u config.NamedUpstream) (*url.URL, error) {
 	text := ""
 	switch {
 	case u.Embedded != nil && u.Embedded.Listen == "":
@@ -112,7 +112,7 @@ func urlOf(u *config.Upstream) (*url.URL, error) {
 	}
 	base, err := url.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("read url of upstream.%s: %w", u.Service().Kind, err)
+		return nil, fmt.Errorf("read url of %s.%s: %w", u.Key, u.Service().Kind, err)
 	}
 	return base, nil
 }
@@ -136,13 +136,13 @@ func (t translated) Session(ctx context.Context, c upstream.Credential) (upstrea
 }
 
 // toldAs returns the store as whoami needs it: itself where the service speaks the dialect of whoami anyway.
-func toldAs(cfg *config.Config, store upstream.Store) upstream.Store {
-	service := cfg.Upstream.Service()
+func toldAs(cfg *config.Config, u *config.Upstream, store upstream.Store) upstream.Store {
+	service, dialect := u.Service(), cfg.DialectOf(u)
 	profile := whoami.ProfileOf(whoami.Dialect(service.Dialect))
-	if h := cfg.Upstream.HTTP; h != nil {
+	if h := u.HTTP; h != nil {
 		profile = whoami.Profile{Email: h.Paths.Email, Name: h.Paths.Name}
-	} else if service.Dialect == cfg.Whoami.Dialect {
+	} else if service.Dialect == dialect {
 		return store
 	}
-	return translated{store, whoami.Dialect(cfg.Whoami.Dialect), profile}
+	return translated{store, whoami.Dialect(dialect), profile}
 }

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
@@ -67,64 +69,100 @@ type RulingHeader struct {
 func Decide(ctx context.Context, cfg *config.Config, build metrics.BuildInfo, q Question) (*Ruling, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	a := &App{opts: Options{Logger: quiet}}
-	compiled, _, err := a.compile(cfg)
-	if err != nil {
+	if err := q.lookedAt(cfg); err != nil {
 		return nil, err
 	}
-	question := proxy.Question{Method: q.Method, URL: q.URL}
-	var sessions proxy.Sessions = nobody{}
-	switch {
-	case q.Statement != nil && cfg.Upstream.Kratos == nil && cfg.Upstream.Embedded == nil:
-		return nil, errors.New("a session can be stated for Kratos and the embedded service only: present a credential")
-	case q.Statement != nil:
-		s, err := kratos.Parse(q.Statement)
-		if err != nil && !upstream.Definite(err) {
-			return nil, fmt.Errorf("read session: %w", err)
-		}
-		sessions = stated{s, err}
-		question.Credential = credentialsFor(cfg, upstream.NoCredential, []byte("stated"))[0]
-	case q.Kind != upstream.NoCredential:
-		if question.Credential, err = credentialOf(cfg, q); err != nil {
-			return nil, err
-		}
-		if cfg.Upstream.Embedded != nil {
-			return nil, errors.New("the embedded session service is inside of the gateway that runs, and cannot be asked from here: state a session")
-		}
-		s, err := newService(cfg, metrics.New(build), quiet, build.Version)
+	m := metrics.New(build)
+	var unasked error
+	for _, u := range cfg.Services() {
+		s, err := q.service(cfg, u, m, build.Version, &unasked)
 		if err != nil {
 			return nil, err
 		}
 		defer s.close()
-		sessions = asked{s.guard}
+		a.services = append(a.services, s)
+	}
+	compiled, _, err := a.compile(cfg)
+	if err != nil {
+		return nil, err
 	}
 	hooks, err := newHooks(cfg.Hooks, nil, nil) // which take nothing in here
 	if err != nil {
 		return nil, err
 	}
 	server := proxy.NewServer(proxy.Config{
-		Gate: proxy.NewGate(sessions, compiled), Credentials: credentialsOf(cfg), Trusted: trustedOf(cfg),
+		Gate: proxy.NewGate(a.services.only(), compiled), Services: a.services.faces(), Trusted: trustedOf(cfg),
 		ForwardAuthPath: cfg.ForwardAuth.Path, WhoamiPath: cfg.Whoami.Path, Logger: quiet,
 		Hooks: hooks, HooksPath: pathOf(cfg.Hooks),
 	})
-	face, d, err := server.Answer(ctx, question)
-	if err != nil {
+	face, d, err := server.Answer(ctx, proxy.Question{Method: q.Method, URL: q.URL, Kinds: q.kinds(), Value: q.value()})
+	if err = cmp.Or(err, unasked); err != nil {
 		return nil, err
 	}
 	return ruling(cfg, compiled, face, &d), nil
 }
 
-// credentialOf returns the credential that a question presents.
-func credentialOf(cfg *config.Config, q Question) (upstream.Credential, error) {
-	kinds := []upstream.Kind{q.Kind}
-	if q.Kind == upstream.SessionToken {
-		kinds = append(kinds, upstream.Bearer)
+// kinds returns the kinds of credential that the question may present, in the order in which a service is looked at for them.
+func (q *Question) kinds() []upstream.Kind {
+	switch {
+	case q.Statement != nil:
+		return []upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer}
+	case q.Kind == upstream.SessionToken:
+		return []upstream.Kind{upstream.SessionToken, upstream.Bearer}
+	case q.Kind == upstream.NoCredential:
+		return nil
+	default:
+		return []upstream.Kind{q.Kind}
 	}
-	for _, kind := range kinds {
-		if all := credentialsFor(cfg, kind, q.Value); len(all) > 0 {
-			return all[0], nil
+}
+
+// value returns what is presented. Of a session that is stated it does not matter.
+func (q *Question) value() []byte {
+	if q.Statement != nil {
+		return []byte("stated")
+	}
+	return q.Value
+}
+
+// lookedAt fails if no service of the configuration is asked about what the question presents.
+func (q *Question) lookedAt(cfg *config.Config) error {
+	kinds := q.kinds()
+	for _, u := range cfg.Services() {
+		if slices.ContainsFunc(cfg.CredentialsOf(u.Upstream), func(k upstream.Kind) bool { return slices.Contains(kinds, k) }) {
+			return nil
 		}
 	}
-	return upstream.Credential{}, fmt.Errorf("no gateway of this configuration looks at a %s: see credentials", q.Kind)
+	if kinds == nil {
+		return nil
+	}
+	return fmt.Errorf("no gateway of this configuration looks at a %s: see credentials", q.Kind)
+}
+
+// service returns a session service that says what the question needs. unasked is set if it has to say something that cannot be had.
+func (q *Question) service(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, version string, unasked *error) (s *service, err error) {
+	var sessions proxy.Sessions = nobody{}
+	s = &service{Upstream: u.Upstream, name: u.Name}
+	switch {
+	case q.Statement != nil && u.Kratos == nil && u.Embedded == nil:
+		sessions = unaskable{unasked, errors.New("a session can be stated for Kratos and the embedded service only: present a credential")}
+	case q.Statement != nil:
+		statement, err := kratos.Parse(q.Statement)
+		if err != nil && !upstream.Definite(err) {
+			return nil, fmt.Errorf("read session: %w", err)
+		}
+		sessions = stated{statement, err}
+	case q.Kind == upstream.NoCredential:
+	case u.Embedded != nil:
+		sessions = unaskable{unasked, errors.New("the embedded session service is inside of the gateway that runs, and cannot be asked " +
+			"from here: state a session")}
+	default:
+		if s, err = newService(cfg, u, m, slog.New(slog.DiscardHandler), version); err != nil {
+			return nil, err
+		}
+		sessions = asked{s.guard}
+	}
+	s.face = &proxy.Service{Label: s.name, Credentials: credentialsOf(cfg, u.Upstream), Sessions: sessions}
+	return s, nil
 }
 
 func ruling(cfg *config.Config, p *policy.Policy, face proxy.Face, d *policy.Decision) *Ruling {
@@ -163,6 +201,17 @@ type nobody struct{}
 
 func (nobody) Lookup(context.Context, upstream.Credential, time.Duration) (upstream.Answer, error) {
 	return upstream.Answer{}, upstream.ErrNoSession
+}
+
+// unaskable is a service that cannot be asked. It notes that it would have to be.
+type unaskable struct {
+	noted *error
+	why   error
+}
+
+func (s unaskable) Lookup(context.Context, upstream.Credential, time.Duration) (upstream.Answer, error) {
+	*s.noted = s.why
+	return upstream.Answer{}, s.why
 }
 
 // stated is a session, or that there is none, whatever is presented.

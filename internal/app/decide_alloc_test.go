@@ -17,7 +17,7 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	f := func(name string, c upstream.Credential, routes int) {
 		t.Helper()
 		g := newGate(t, routes)
-		presented := proxy.Presented{Credential: c}
+		presented := &presents{proxy.Presented{Credential: c}}
 		decide := func() {
 			if d := g.Decide(context.Background(), target, presented); d.Verdict != policy.Allowed {
 				t.Fatalf("%s: verdict is %v", name, d.Verdict)

@@ -52,17 +52,30 @@ func newGate(tb testing.TB, routes int) *proxy.Gate {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(cache.Close)
-	return proxy.NewGate(cache, compiled)
+	return proxy.NewGate(serviceOf(cache), compiled)
 }
 
 var target = proxy.Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/private/orders/2026"), Raw: []byte("/private/orders/2026")}
+
+// serviceOf returns a service that takes the credentials of the tests.
+func serviceOf(cache *sessioncache.Cache) *proxy.Service {
+	return &proxy.Service{
+		Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: cookie.Name, Bearer: true}, Sessions: cache,
+		Tag: func(upstream.Credential) string { return "" },
+	}
+}
+
+// presents presents the same to every service.
+type presents struct{ proxy.Presented }
+
+func (p *presents) Present(*proxy.Service) proxy.Presented { return p.Presented }
 
 // BenchmarkDecide measures a decision about a known session: route, cache, view.
 func BenchmarkDecide(b *testing.B) {
 	f := func(name string, c upstream.Credential, routes int) {
 		b.Run(name, func(b *testing.B) {
 			g := newGate(b, routes)
-			presented := proxy.Presented{Credential: c}
+			presented := &presents{proxy.Presented{Credential: c}}
 			g.Decide(context.Background(), target, presented)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
-	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // BenchmarkForwardAuth measures a forward-auth check of a known session without a kernel in it: whole server, metrics included, but
@@ -59,10 +58,9 @@ func gateServer(b *testing.B) server {
 	m := metrics.New(metrics.BuildInfo{})
 	m.SetPolicy(g.Policy())
 	return proxy.NewServer(proxy.Config{
-		Gate: g, Observer: m, Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: cookie.Name, Bearer: true},
+		Gate: g, Observer: m,
 		Trusted:         &proxy.Trusted{Prefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
 		ForwardAuthPath: "/.gatehouse/auth", WhoamiPath: "/sessions/whoami", Logger: slog.New(slog.DiscardHandler),
-		Tag: func(upstream.Credential) string { return "" },
 	})
 }
 

@@ -118,7 +118,7 @@ func TestDatabaseFailure(t *testing.T) {
 	if a := w.get(w.url+"/sessions/whoami", "X-Session-Token", "known"); a.status != http.StatusOK {
 		t.Errorf("got status %d after it, want 200", a.status)
 	}
-	if metrics := w.get(w.admin + "/metrics").body; !strings.Contains(metrics, "gatehouse_session_unbelieved_nos_total 1\n") {
+	if metrics := w.get(w.admin + "/metrics").body; !strings.Contains(metrics, "gatehouse_session_unbelieved_nos_total{upstream=\"kratos\"} 1\n") {
 		t.Error("the metric of unbelieved answers does not tell of it")
 	}
 }

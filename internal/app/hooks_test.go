@@ -75,7 +75,7 @@ func TestDeafGateway(t *testing.T) {
 		t.Errorf("readiness: %d %s", a.status, a.body)
 	}
 	metrics := w.get(w.admin + "/metrics").body
-	if !strings.Contains(metrics, `gatehouse_session_revocations_heard{source="postgres"} 0`+"\n") {
+	if !strings.Contains(metrics, `gatehouse_session_revocations_heard{source="postgres",upstream="kratos"} 0`+"\n") {
 		t.Error("the metric does not tell of it")
 	}
 	if all := w.log.String() + metrics + w.get(w.admin+"/config").body; strings.Contains(all, "hunter2") {

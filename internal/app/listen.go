@@ -90,7 +90,11 @@ func (a *App) bind(cfg *config.Config) (all []bound, err error) {
 		}
 	}
 	// The admin listener is the last to go, so that it can be watched how the others do.
-	others := append(a.service.apis(cfg), api{name: Administration, address: cfg.Admin, serve: a.admin.Serve, shutdown: a.admin.Shutdown})
+	var others []api
+	for _, s := range a.services {
+		others = append(others, s.apis()...)
+	}
+	others = append(others, api{name: Administration, address: cfg.Admin, serve: a.admin.Serve, shutdown: a.admin.Shutdown})
 	for _, o := range others {
 		if o.address == "" {
 			continue

@@ -42,9 +42,8 @@ func (a *App) reload() (restart []string, err error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	current := *a.cfg.Load()
-	if now, then := current.Upstream.Service().Kind, next.Upstream.Service().Kind; now != then {
-		return nil, fmt.Errorf("apply configuration: upstream is %s now and was %s, in whose words rules and identity headers are: restart Gatehouse",
-			then, now)
+	if err := sameServices(&current, next); err != nil {
+		return nil, fmt.Errorf("apply configuration: %w: restart Gatehouse", err)
 	}
 	restart = needRestart(&current, next)
 	current.App, current.Routes, current.Requirements = next.App, next.Routes, next.Requirements
@@ -56,6 +55,23 @@ func (a *App) reload() (restart []string, err error) {
 	a.setPolicy(compiled, pools)
 	a.cfg.Store(&current)
 	return restart, nil
+}
+
+// sameServices says why rules and identity headers of the next configuration are not for the session services that there are. Those that
+// no route names any more, or yet, do not matter.
+func sameServices(current, next *config.Config) error {
+	if (len(current.Upstreams) == 0) != (len(next.Upstreams) == 0) {
+		return errors.New("there was either upstream or upstreams, and now it is the other")
+	}
+	for _, u := range current.Services() {
+		for _, n := range next.Services() {
+			now, then := n.Service().Kind, u.Service().Kind
+			if n.Name == u.Name && now != then {
+				return fmt.Errorf("%s is %s now and was %s, in whose words rules and identity headers are", n.Key, now, then)
+			}
+		}
+	}
+	return nil
 }
 
 // needRestart returns the names of the sections that differ and cannot change while the gateway runs.

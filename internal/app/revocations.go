@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/admin"
@@ -14,51 +15,42 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/revocation/webhook"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
-	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // A hearing is what is heard from the database of Kratos, and whether it is.
 type hearing struct {
 	*sessioncache.Cache
+	service  string // as metrics have it
 	metrics  *metrics.Metrics
 	deaf     atomic.Bool
 	listener *postgres.Listener
 }
 
-// newHearing returns nil if nothing is to be heard. The cache is degraded until something is.
-func (a *App) newHearing(cfg *config.Config) (*hearing, error) {
-	if cfg.Upstream.Kratos == nil || cfg.Upstream.Kratos.Revocations == nil {
+// newHearing returns nil if nothing of a service is to be heard. Its cache is degraded until something is.
+func newHearing(s *service, m *metrics.Metrics, logger *slog.Logger) (*hearing, error) {
+	if s.Kratos == nil || s.Kratos.Revocations == nil {
 		return nil, nil
 	}
-	h := &hearing{Cache: a.cache, metrics: a.metrics}
+	h := &hearing{Cache: s.cache, service: s.label(), metrics: m}
 	var err error
-	h.listener, err = postgres.New(string(cfg.Upstream.Kratos.Revocations.Postgres), h,
-		func() { a.metrics.Revoked(metrics.RevokedByPostgres) }, a.opts.Logger)
+	h.listener, err = postgres.New(string(s.Kratos.Revocations.Postgres), h, func() { m.Revoked(metrics.RevokedByPostgres) }, logger)
 	if err != nil {
 		return nil, fmt.Errorf("hear revocations: %w", err)
 	}
 	return h, nil
 }
 
-// listenFor begins to hear what tells of revocations, apart from the session service itself.
-func (a *App) listenFor(cfg *config.Config) (hooks proxy.Hooks, err error) {
-	if a.hearing, err = a.newHearing(cfg); err != nil {
-		return nil, err
-	}
-	return newHooks(cfg.Hooks, a.cache, func() { a.metrics.Revoked(metrics.RevokedByWebhook) })
-}
-
 // Degrade implements [postgres.Cache].
 func (h *hearing) Degrade(degraded bool) {
 	h.Cache.Degrade(degraded)
 	h.deaf.Store(degraded)
-	h.metrics.RevocationsHeard(metrics.RevokedByPostgres, !degraded)
+	h.metrics.RevocationsHeard(h.service, metrics.RevokedByPostgres, !degraded)
 }
 
 var errDeaf = errors.New("not heard from Kratos' database: sessions are believed for session_cache.fresh_for_degraded only")
 
-func (h *hearing) check() admin.Check {
-	return admin.Check{Name: "revocations", Run: func(context.Context) error {
+func (h *hearing) check(name string) admin.Check {
+	return admin.Check{Name: name, Run: func(context.Context) error {
 		if h.deaf.Load() {
 			return errDeaf
 		}
@@ -66,23 +58,15 @@ func (h *hearing) check() admin.Check {
 	}}
 }
 
-// remembered tells the admin listener what is remembered.
-func (a *App) remembered(limit int, want func(*upstream.Session) bool) (list []admin.Remembered, more bool) {
-	found, more := a.cache.Remembered(limit, want)
-	for _, f := range found {
-		list = append(list, admin.Remembered(f))
-	}
-	return list, more
-}
-
 // hooks are what messages are taken in by.
 type hooks struct {
-	*webhook.Receiver
-	revoked func()
+	*webhook.Receiver                              // about all services
+	of                map[string]*webhook.Receiver // about one, by its name
+	revoked           func()
 }
 
 // newHooks returns nil if there are none. revoked is called for each message that was taken in.
-func newHooks(cfg *config.Hooks, cache webhook.Cache, revoked func()) (proxy.Hooks, error) {
+func newHooks(cfg *config.Hooks, all services, revoked func()) (proxy.Hooks, error) {
 	if cfg == nil {
 		return nil, nil
 	}
@@ -92,11 +76,17 @@ func newHooks(cfg *config.Hooks, cache webhook.Cache, revoked func()) (proxy.Hoo
 		}
 		return all
 	}
-	r, err := webhook.New(cache, text(cfg.Secrets), text(cfg.Keys))
+	r, err := webhook.New(all, text(cfg.Secrets), text(cfg.Keys))
 	if err != nil {
 		return nil, fmt.Errorf("build hooks: %w", err)
 	}
-	return hooks{r, revoked}, nil
+	h := hooks{r, map[string]*webhook.Receiver{"": r}, revoked}
+	for _, s := range all {
+		if s.name != "" {
+			h.of[s.name] = r.For(s.cache)
+		}
+	}
+	return h, nil
 }
 
 func pathOf(cfg *config.Hooks) string {
@@ -107,8 +97,12 @@ func pathOf(cfg *config.Hooks) string {
 }
 
 // Receive implements [proxy.Hooks].
-func (h hooks) Receive(header func(name string) string, body []byte) policy.Reason {
-	switch err := h.Receiver.Receive(header, body); {
+func (h hooks) Receive(service string, header func(name string) string, body []byte) policy.Reason {
+	r, known := h.of[service]
+	if !known {
+		return policy.NoService
+	}
+	switch err := r.Receive(header, body); {
 	case err == nil:
 		h.revoked()
 		return policy.MessageReceived

@@ -12,57 +12,65 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/sessioncache"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 	"github.com/gatehouse-proxy/gatehouse/upstream/embedded"
 	"github.com/gatehouse-proxy/gatehouse/upstream/guard"
 	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
 )
 
-// A service is the session service as the rest of the gateway sees it: a guarded Store, and a way to pass questions through. The
-// embedded service is asked by the same client as any Kratos, over connections in memory.
+// A service is a session service as the rest of the gateway sees it: a guarded Store, a way to pass questions through, and what is
+// remembered of its sessions. The embedded service is asked by the same client as any Kratos, over connections in memory.
 type service struct {
-	name     string
-	timeout  time.Duration
+	*config.Upstream
+	name     string // in upstreams; empty if it is the only one
+	url      string
 	client   client
 	guard    *guard.Guard
 	embedded *embedded.Service // nil unless it is ours
 	revoked  atomic.Pointer[func(sessionID string)]
+
+	cache   *sessioncache.Cache
+	hearing *hearing // nil if revocations are not heard from a database
+	face    *proxy.Service
 }
 
 // waiting is how many questions may wait for each that may be under way.
 const waiting = 16
 
-func newService(cfg *config.Config, m *metrics.Metrics, logger *slog.Logger, version string) (*service, error) {
-	s := &service{timeout: cfg.Upstream.Timeout}
-	base, err := urlOf(&cfg.Upstream)
+// newService returns a service that remembers nothing yet.
+func newService(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, logger *slog.Logger, version string) (*service, error) {
+	s := &service{Upstream: u.Upstream, name: u.Name}
+	base, err := urlOf(u)
 	if err != nil {
 		return nil, err
 	}
-	s.name = base.String()
-	if own := cfg.Upstream.Embedded; own != nil {
+	s.url = base.String()
+	if own := u.Embedded; own != nil {
 		s.embedded, err = embedded.Open(embedded.Config{
-			Path: own.Path, Cookie: own.Cookie, Lifespan: own.Lifespan, BaseURL: s.name, Revoked: s.onEnded,
+			Path: own.Path, Cookie: own.Cookie, Lifespan: own.Lifespan, BaseURL: s.url, Revoked: s.onEnded,
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
 	// One connection more than there are questions, so that a service under full load can still say whether it is ready.
-	s.client, err = newClient(&cfg.Upstream, s.embedded, httpclient.Config{
-		URL: base, MaxConns: cfg.Upstream.MaxInFlight + 1, UserAgent: "gatehouse/" + version,
+	s.client, err = newClient(u, s.embedded, httpclient.Config{
+		URL: base, MaxConns: u.MaxInFlight + 1, UserAgent: "gatehouse/" + version,
 	})
 	if err != nil {
 		s.client = nil
 		s.close()
-		return nil, fmt.Errorf("build client of session service: %w", err)
+		return nil, fmt.Errorf("build client of %s: %w", s.called("session service"), err)
 	}
-	kind := cfg.Upstream.Service().Kind
-	observe := m.Upstream(kind)
-	s.guard = guard.New(&watch{store: toldAs(cfg, s.client), url: s.name, logger: logger}, guard.Config{
-		Timeout: cfg.Upstream.Timeout, MaxInFlight: cfg.Upstream.MaxInFlight, MaxWaiting: waiting * cfg.Upstream.MaxInFlight,
-		UnknownPerClient: cfg.Limits.UnknownPerClient, Observe: observe,
+	if s.name != "" {
+		logger = logger.With("upstream", s.name)
+	}
+	s.guard = guard.New(&watch{store: toldAs(cfg, u.Upstream, s.client), url: s.url, logger: logger}, guard.Config{
+		Timeout: u.Timeout, MaxInFlight: u.MaxInFlight, MaxWaiting: waiting * u.MaxInFlight,
+		UnknownPerClient: cfg.Limits.UnknownPerClient, Observe: m.Upstream(s.label()),
 	})
-	m.WatchGuard(kind, s.guard)
+	m.WatchGuard(s.label(), s.guard)
 	return s, nil
 }
 
@@ -79,7 +87,7 @@ func (s *service) onEnded(sessionID, _ string) {
 // has no questions of its own, or whoami speaks another dialect than the service.
 func (s *service) passthrough(cfg *config.Config) proxy.Passthrough {
 	f, can := s.client.(forwarder)
-	if !can || cfg.Whoami.Dialect != cfg.Upstream.Service().Dialect {
+	if !can || cfg.DialectOf(s.Upstream) != s.Service().Dialect {
 		return nil
 	}
 	return forwarding{s.guard, f}
@@ -114,13 +122,16 @@ func (s *service) ready() func(context.Context) error {
 		return nil
 	}
 	return func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 		defer cancel()
 		return r.Ready(ctx)
 	}
 }
 
 func (s *service) close() {
+	if s.cache != nil {
+		s.cache.Close()
+	}
 	if s.client != nil {
 		s.client.Close()
 	}
@@ -136,14 +147,13 @@ type api struct {
 	shutdown      func(context.Context) error
 }
 
-func (s *service) apis(cfg *config.Config) []api {
+func (s *service) apis() []api {
 	if s.embedded == nil {
 		return nil
 	}
-	own := cfg.Upstream.Embedded
 	return []api{
-		newAPI(Service, own.Listen, s.embedded.Public()),
-		newAPI(ServiceAdmin, own.AdminListen, s.embedded.Admin()),
+		newAPI(s.called(Service), s.Embedded.Listen, s.embedded.Public()),
+		newAPI(s.called(ServiceAdmin), s.Embedded.AdminListen, s.embedded.Admin()),
 	}
 }
 

@@ -20,7 +20,7 @@ func (a *App) compile(cfg *config.Config) (*policy.Policy, pools, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	compiled, err := compilePolicy(cfg, ofRoute)
+	compiled, err := compilePolicy(cfg, ofRoute, a.services.byName())
 	if err != nil || cfg.IdentityToken == nil {
 		return compiled, next, err
 	}

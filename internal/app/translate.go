@@ -18,8 +18,8 @@ import (
 )
 
 // compilePolicy compiles what can be reloaded: routes, what they require, and what applications are told. apps has the
-// application of each route, nil for none; without it no request is passed on.
-func compilePolicy(cfg *config.Config, apps []policy.App) (*policy.Policy, error) {
+// application of each route, nil for none; without it no request is passed on. services are those of this process by name.
+func compilePolicy(cfg *config.Config, apps []policy.App, services map[string]*proxy.Service) (*policy.Policy, error) {
 	sets := map[string]policy.Requirement{"": {}}
 	for name, r := range cfg.Requirements {
 		var err error
@@ -50,12 +50,15 @@ func compilePolicy(cfg *config.Config, apps []policy.App) (*policy.Policy, error
 		if len(apps) > 0 {
 			rules[i].App = apps[i]
 		}
+		if r.Upstream != "" {
+			service, known := services[r.Upstream]
+			if !known {
+				return nil, fmt.Errorf("compile routes[%d]: its upstream %s is not there as long as Gatehouse is not restarted", i, r.Upstream)
+			}
+			rules[i].Service = service
+		}
 	}
-	headers := make([]policy.Header, len(cfg.IdentityHeaders))
-	for i, h := range cfg.IdentityHeaders {
-		headers[i] = policy.Header{Name: h.Name, Path: h.Path}
-	}
-	return policy.Compile(rules, headers)
+	return policy.Compile(rules, headersOf(cfg, services))
 }
 
 // requirementOf returns what a section asks for, apart from the set that it uses.
@@ -89,11 +92,11 @@ func corsOf(c *config.CORS) *policy.CORS {
 	return compiled
 }
 
-// credentialsOf returns the credentials that are looked at.
-func credentialsOf(cfg *config.Config) proxy.Credentials {
+// credentialsOf returns the credentials that are looked at for a service.
+func credentialsOf(cfg *config.Config, u *config.Upstream) proxy.Credentials {
 	var c proxy.Credentials
-	service := cfg.Upstream.Service()
-	for _, kind := range cfg.Credentials {
+	service := u.Service()
+	for _, kind := range cfg.CredentialsOf(u) {
 		switch kind {
 		case upstream.SessionToken:
 			c.TokenHeader = http.CanonicalHeaderKey(service.TokenHeader)
@@ -106,16 +109,17 @@ func credentialsOf(cfg *config.Config) proxy.Credentials {
 	return c
 }
 
-// credentialsFor returns the credentials that a value may have been presented as: of the kind given, or of every kind that is looked at.
-func credentialsFor(cfg *config.Config, kind upstream.Kind, value []byte) []upstream.Credential {
-	names := credentialsOf(cfg)
+// credentialsFor returns the credentials that a value may have been presented as to a service: of the kind given, or of every kind that is
+// looked at for it.
+func credentialsFor(cfg *config.Config, u *config.Upstream, kind upstream.Kind, value []byte) []upstream.Credential {
+	names, looked := credentialsOf(cfg, u), cfg.CredentialsOf(u)
 	all := []upstream.Credential{
 		{Kind: upstream.SessionToken, Name: names.TokenHeader, Value: value},
 		{Kind: upstream.Cookie, Name: names.Cookie, Value: value},
 		{Kind: upstream.Bearer, Value: value},
 	}
 	return slices.DeleteFunc(all, func(c upstream.Credential) bool {
-		return !slices.Contains(cfg.Credentials, c.Kind) || kind != upstream.NoCredential && kind != c.Kind
+		return !slices.Contains(looked, c.Kind) || kind != upstream.NoCredential && kind != c.Kind
 	})
 }
 
@@ -127,12 +131,13 @@ func loginOf(cfg *config.Config) (*proxy.Login, error) {
 	return proxy.NewLogin(cfg.Login.URL, cfg.Login.ReturnToParam, cfg.Login.AllowedHosts)
 }
 
-// dialectOf returns in whose words whoami says that there is no session: nil is Kratos, which the face itself speaks.
-func dialectOf(cfg *config.Config) proxy.WhoamiDialect {
-	if cfg.Whoami.Dialect == config.DialectKratos {
+// whoamiOf returns in whose words whoami says that a service has no session: nil is Kratos, which the face itself speaks.
+func whoamiOf(cfg *config.Config, u *config.Upstream) proxy.WhoamiDialect {
+	dialect := cfg.DialectOf(u)
+	if dialect == config.DialectKratos {
 		return nil
 	}
-	return whoami.Dialect(cfg.Whoami.Dialect)
+	return whoami.Dialect(dialect)
 }
 
 func trustedOf(cfg *config.Config) *proxy.Trusted {

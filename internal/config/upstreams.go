@@ -58,7 +58,7 @@ func (l *loader) settle(c *Config) {
 	if _, set := l.set["upstream"]; !set && len(c.Upstreams) > 0 {
 		c.Upstream = Upstream{}
 	}
-	services := slices.DeleteFunc(c.Services(), func(u NamedUpstream) bool { return u.Upstream.Service().Kind == "" })
+	services := slices.DeleteFunc(c.Services(), func(u NamedUpstream) bool { return u.Service().Kind == "" })
 	if len(services) == 0 {
 		return
 	}
@@ -67,7 +67,7 @@ func (l *loader) settle(c *Config) {
 	}
 	if _, set := l.set["credentials"]; !set {
 		c.Credentials = slices.DeleteFunc(c.Credentials, func(k upstream.Kind) bool {
-			return !slices.ContainsFunc(services, func(u NamedUpstream) bool { s := u.Upstream.Service(); return s.Takes(k) })
+			return !slices.ContainsFunc(services, func(u NamedUpstream) bool { s := u.Service(); return s.Takes(k) })
 		})
 	}
 	if _, set := l.set["whoami.dialect"]; !set {
@@ -82,7 +82,7 @@ func (l *loader) settle(c *Config) {
 func settleIdentity(c *Config, services []NamedUpstream) {
 	h := &c.IdentityHeaders[0]
 	for i, u := range services {
-		switch path := u.Upstream.Service().Identity; {
+		switch path := u.Service().Identity; {
 		case sessionPathFault(path, "") != "":
 		case i == 0:
 			h.Path = path
@@ -193,7 +193,7 @@ func (c *Config) warnOfUpstreams(warn func(format string, args ...any)) {
 
 // neverMet says what of a requirement no session can meet, since the service does not say it.
 func (u *NamedUpstream) neverMet(warn func(format string, args ...any), path string, r Require) {
-	s := u.Upstream.Service()
+	s := u.Service()
 	if s.Kind == "kratos" || s.Kind == "embedded" {
 		return
 	}

@@ -44,7 +44,7 @@ func (l *loader) validateUpstream(c *Config, u NamedUpstream) {
 	}
 	between(l, u.Key+".timeout", u.Timeout, time.Millisecond, time.Minute)
 	between(l, u.Key+".max_in_flight", u.MaxInFlight, 1, 10_000)
-	header := strings.ToLower(u.Upstream.Service().TokenHeader)
+	header := strings.ToLower(u.Service().TokenHeader)
 	for _, h := range c.IdentityHeaders {
 		if strings.ToLower(h.Name) == header {
 			l.report(join("identity_headers", h.Name), "this is the header of session tokens: choose another name, such as X-User-Id")
@@ -142,7 +142,7 @@ func (l *loader) validateCredentials(c *Config) {
 	}
 	for i, k := range c.Credentials {
 		item := fmt.Sprintf("credentials[%d]", i)
-		takes := func(u NamedUpstream) bool { s := u.Upstream.Service(); return s.Kind == "" || s.Takes(k) }
+		takes := func(u NamedUpstream) bool { s := u.Service(); return s.Kind == "" || s.Takes(k) }
 		switch {
 		case slices.Contains(c.Credentials[:i], k):
 			l.report(item, "%s is there already: remove one", k)
@@ -150,13 +150,13 @@ func (l *loader) validateCredentials(c *Config) {
 		case len(services) > 1:
 			l.report(item, "none of upstreams takes %s as it is configured: remove it here", k)
 		default:
-			s := services[0].Upstream.Service()
+			s := services[0].Service()
 			key := join(services[0].Key, s.Kind)
 			l.report(item, "%s takes no %s as it is configured (%s): remove it here", key, k, l.where(key))
 		}
 	}
 	for _, u := range services {
-		if s := u.Upstream.Service(); u.Name != "" && len(c.CredentialsOf(u.Upstream)) == 0 && (s.Bearer || s.Cookie+s.TokenHeader != "") {
+		if s := u.Service(); u.Name != "" && len(c.CredentialsOf(u.Upstream)) == 0 && (s.Bearer || s.Cookie+s.TokenHeader != "") {
 			l.report(u.Key, "nobody could present a session to it: it takes none of credentials (%s)", l.where("credentials"))
 		}
 	}

@@ -229,7 +229,7 @@ func TestCommands(t *testing.T) {
 		{"HTTP/1.1 200 ", `"username":"alice"`},
 		{"HTTP/1.1 204 "},
 		{"HTTP/1.1 401 ", "\r\nX-Gatehouse-Reason: no_session\r\n"},
-		{`gatehouse_session_lookups_total{outcome="hit"} `},
+		{`gatehouse_session_lookups_total{outcome="hit",upstream="embedded"} `},
 	}
 	got := r.paste(t, commands(r.guide))
 	if len(got) != len(want) {

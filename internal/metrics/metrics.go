@@ -80,9 +80,9 @@ func New(build BuildInfo) *Metrics {
 		upstreamRequests: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_upstream_requests_total",
 			Help: "Questions to the session service by result. Those that were not sent, for the breaker or too many others, are unavailable.",
-		}, []string{"store", "result"}),
+		}, []string{"upstream", "result"}),
 		upstreamDuration: create.NewHistogramVec(histogram("gatehouse_upstream_request_duration_seconds",
-			"Time that questions to the session service took.", requestBuckets), []string{"store"}),
+			"Time that questions to the session service took.", requestBuckets), []string{"upstream"}),
 		revocations: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_session_revocations_total",
 			Help: "Revocations by who made them.",
@@ -90,7 +90,7 @@ func New(build BuildInfo) *Metrics {
 		heard: create.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gatehouse_session_revocations_heard",
 			Help: "1 while the revocations of a source are heard, 0 while sessions may end unheard and are believed for fresh_for_degraded only.",
-		}, []string{"source"}),
+		}, []string{"upstream", "source"}),
 		reloadOK: create.NewGauge(prometheus.GaugeOpts{
 			Name: "gatehouse_config_last_reload_successful",
 			Help: "1 if the configuration was loaded when it was last tried, 0 if it was at fault and the one before stays in force.",
@@ -137,13 +137,13 @@ const (
 // Revoked counts one revocation.
 func (m *Metrics) Revoked(by RevocationSource) { m.revocations.WithLabelValues(string(by)).Inc() }
 
-// RevocationsHeard says whether the revocations of a source are heard.
-func (m *Metrics) RevocationsHeard(from RevocationSource, heard bool) {
+// RevocationsHeard says whether the revocations of a source are heard, of a session service by name.
+func (m *Metrics) RevocationsHeard(service string, from RevocationSource, heard bool) {
 	value := 0.0
 	if heard {
 		value = 1
 	}
-	m.heard.WithLabelValues(string(from)).Set(value)
+	m.heard.WithLabelValues(service, string(from)).Set(value)
 }
 
 // Reloaded says whether the configuration could be loaded, and when. It is called for the first load too.

@@ -27,7 +27,7 @@ func newMetrics(t testing.TB, stats sessioncache.Stats) *metrics.Metrics {
 	m := metrics.New(metrics.BuildInfo{Version: "v1.2.3", Revision: "abc"})
 	m.Upstream("kratos")
 	m.WatchGuard("kratos", &fakeGuard{inFlight: 2})
-	m.WatchCache(func() sessioncache.Stats { return stats })
+	m.WatchCache("kratos", func() sessioncache.Stats { return stats })
 	m.WatchConnections(func() int { return 7 })
 	m.WatchTunnels(func() int { return 8 })
 	m.CertificateLoaded(":443", time.Unix(1, 0))
@@ -188,10 +188,10 @@ func TestFromTheStart(t *testing.T) {
 	f("gatehouse_app_request_duration_seconds_count", `{app="app"} 0`)
 	f("gatehouse_app_exchanges_cut_total", `{app="app",by="app"} 0`, `{app="app",by="client"} 0`)
 	f("gatehouse_upstream_requests_total",
-		`{result="no_session",store="kratos"} 0`, `{result="ok",store="kratos"} 0`, `{result="refused",store="kratos"} 0`,
-		`{result="timeout",store="kratos"} 0`, `{result="unavailable",store="kratos"} 0`)
-	f("gatehouse_upstream_request_duration_seconds_count", `{store="kratos"} 0`)
-	f("gatehouse_upstream_breaker_open", `{store="kratos"} 0`)
+		`{result="no_session",upstream="kratos"} 0`, `{result="ok",upstream="kratos"} 0`, `{result="refused",upstream="kratos"} 0`,
+		`{result="timeout",upstream="kratos"} 0`, `{result="unavailable",upstream="kratos"} 0`)
+	f("gatehouse_upstream_request_duration_seconds_count", `{upstream="kratos"} 0`)
+	f("gatehouse_upstream_breaker_open", `{upstream="kratos"} 0`)
 	f("gatehouse_session_revocations_total",
 		`{source="admin"} 0`, `{source="postgres"} 0`, `{source="service"} 0`, `{source="webhook"} 0`)
 	f("gatehouse_config_last_reload_successful", "0")
@@ -370,11 +370,11 @@ func TestUpstream(t *testing.T) {
 	observe(guard.Unavailable, 0)
 	observe(guard.Unavailable, 0)
 	expect(t, "requests", counted(t, m, "gatehouse_upstream_requests_total"),
-		`{result="no_session",store="embedded"} 1`, `{result="ok",store="embedded"} 1`, `{result="refused",store="embedded"} 1`,
-		`{result="timeout",store="embedded"} 1`, `{result="unavailable",store="embedded"} 2`)
-	expect(t, "time", samples(t, m, "gatehouse_upstream_request_duration_seconds_sum"), `{store="embedded"} 1.25`, `{store="kratos"} 0`)
-	expect(t, "in flight", samples(t, m, "gatehouse_upstream_in_flight"), `{store="embedded"} 3`, `{store="kratos"} 2`)
-	expect(t, "breaker", samples(t, m, "gatehouse_upstream_breaker_open"), `{store="embedded"} 1`, `{store="kratos"} 0`)
+		`{result="no_session",upstream="embedded"} 1`, `{result="ok",upstream="embedded"} 1`, `{result="refused",upstream="embedded"} 1`,
+		`{result="timeout",upstream="embedded"} 1`, `{result="unavailable",upstream="embedded"} 2`)
+	expect(t, "time", samples(t, m, "gatehouse_upstream_request_duration_seconds_sum"), `{upstream="embedded"} 1.25`, `{upstream="kratos"} 0`)
+	expect(t, "in flight", samples(t, m, "gatehouse_upstream_in_flight"), `{upstream="embedded"} 3`, `{upstream="kratos"} 2`)
+	expect(t, "breaker", samples(t, m, "gatehouse_upstream_breaker_open"), `{upstream="embedded"} 1`, `{upstream="kratos"} 0`)
 	watched.open = false
 	expect(t, "breaker", counted(t, m, "gatehouse_upstream_breaker_open"))
 }
@@ -394,13 +394,13 @@ func TestWatchCache(t *testing.T) {
 		t.Helper()
 		expect(t, name, samples(t, m, name), want...)
 	}
-	f("gatehouse_session_lookups_total", `{outcome="coalesced"} 6`, `{outcome="error"} 8`, `{outcome="hit"} 1`, `{outcome="miss"} 5`,
-		`{outcome="negative"} 4`, `{outcome="revoked"} 7`, `{outcome="stale"} 3`, `{outcome="window_hit"} 2`)
-	f("gatehouse_session_cache_entries", `{table="hot"} 11`, `{table="joined"} 25`, `{table="negative"} 31`, `{table="revocations"} 41`, `{table="window"} 21`)
-	f("gatehouse_session_cache_capacity", `{table="hot"} 12`, `{table="joined"} 26`, `{table="negative"} 32`, `{table="revocations"} 42`, `{table="window"} 22`)
-	f("gatehouse_session_cache_evictions_total", `{table="hot"} 13`, `{table="joined"} 27`, `{table="negative"} 33`, `{table="revocations"} 43`, `{table="window"} 23`)
-	f("gatehouse_session_cache_rejections_total", "51")
-	f("gatehouse_session_unbelieved_nos_total", "61")
+	f("gatehouse_session_lookups_total", `{outcome="coalesced",upstream="kratos"} 6`, `{outcome="error",upstream="kratos"} 8`, `{outcome="hit",upstream="kratos"} 1`, `{outcome="miss",upstream="kratos"} 5`,
+		`{outcome="negative",upstream="kratos"} 4`, `{outcome="revoked",upstream="kratos"} 7`, `{outcome="stale",upstream="kratos"} 3`, `{outcome="window_hit",upstream="kratos"} 2`)
+	f("gatehouse_session_cache_entries", `{table="hot",upstream="kratos"} 11`, `{table="joined",upstream="kratos"} 25`, `{table="negative",upstream="kratos"} 31`, `{table="revocations",upstream="kratos"} 41`, `{table="window",upstream="kratos"} 21`)
+	f("gatehouse_session_cache_capacity", `{table="hot",upstream="kratos"} 12`, `{table="joined",upstream="kratos"} 26`, `{table="negative",upstream="kratos"} 32`, `{table="revocations",upstream="kratos"} 42`, `{table="window",upstream="kratos"} 22`)
+	f("gatehouse_session_cache_evictions_total", `{table="hot",upstream="kratos"} 13`, `{table="joined",upstream="kratos"} 27`, `{table="negative",upstream="kratos"} 33`, `{table="revocations",upstream="kratos"} 43`, `{table="window",upstream="kratos"} 23`)
+	f("gatehouse_session_cache_rejections_total", `{upstream="kratos"} 51`)
+	f("gatehouse_session_unbelieved_nos_total", `{upstream="kratos"} 61`)
 	f("gatehouse_connections_open", "7")
 	f("gatehouse_tunnels_open", "8")
 }
@@ -412,10 +412,10 @@ func TestRevokedAndReloaded(t *testing.T) {
 	m.Revoked(metrics.RevokedByService)
 	expect(t, "revocations", samples(t, m, "gatehouse_session_revocations_total"),
 		`{source="admin"} 1`, `{source="postgres"} 0`, `{source="service"} 2`, `{source="webhook"} 0`)
-	m.RevocationsHeard(metrics.RevokedByPostgres, true)
-	expect(t, "heard", samples(t, m, "gatehouse_session_revocations_heard"), `{source="postgres"} 1`)
-	m.RevocationsHeard(metrics.RevokedByPostgres, false)
-	expect(t, "not heard", samples(t, m, "gatehouse_session_revocations_heard"), `{source="postgres"} 0`)
+	m.RevocationsHeard("kratos", metrics.RevokedByPostgres, true)
+	expect(t, "heard", samples(t, m, "gatehouse_session_revocations_heard"), `{source="postgres",upstream="kratos"} 1`)
+	m.RevocationsHeard("kratos", metrics.RevokedByPostgres, false)
+	expect(t, "not heard", samples(t, m, "gatehouse_session_revocations_heard"), `{source="postgres",upstream="kratos"} 0`)
 
 	f := func(ok bool, at float64, successful, timestamp string) {
 		t.Helper()

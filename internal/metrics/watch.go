@@ -12,14 +12,14 @@ import (
 // results are all results of a question to the session service.
 var results = [...]guard.Result{guard.OK, guard.NoSession, guard.Refused, guard.Timeout, guard.Unavailable}
 
-// Upstream returns what counts the questions to the session service called store.
-func (m *Metrics) Upstream(store string) (observe func(guard.Result, time.Duration)) {
+// Upstream returns what counts the questions to the session service of that name.
+func (m *Metrics) Upstream(service string) (observe func(guard.Result, time.Duration)) {
 	for _, r := range results {
-		m.upstreamRequests.WithLabelValues(store, r.String())
+		m.upstreamRequests.WithLabelValues(service, r.String())
 	}
-	duration := m.upstreamDuration.WithLabelValues(store)
+	duration := m.upstreamDuration.WithLabelValues(service)
 	return func(r guard.Result, took time.Duration) {
-		m.upstreamRequests.WithLabelValues(store, r.String()).Inc()
+		m.upstreamRequests.WithLabelValues(service, r.String()).Inc()
 		duration.Observe(took.Seconds())
 	}
 }
@@ -30,17 +30,18 @@ type Guard interface {
 	BreakerOpen() bool
 }
 
-// WatchGuard reads at every scrape how many questions to store are under way, and whether its breaker is open. It is called once a store.
-func (m *Metrics) WatchGuard(store string, g Guard) {
+// WatchGuard reads at every scrape how many questions to a session service are under way, and whether its breaker is open. It is called once
+// a service.
+func (m *Metrics) WatchGuard(service string, g Guard) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "gatehouse_upstream_in_flight",
 		Help:        "Questions to the session service under way now.",
-		ConstLabels: prometheus.Labels{"store": store},
+		ConstLabels: prometheus.Labels{"upstream": service},
 	}, func() float64 { return float64(g.InFlight()) }))
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "gatehouse_upstream_breaker_open",
 		Help:        "1 while the session service is not asked because it kept failing, else 0.",
-		ConstLabels: prometheus.Labels{"store": store},
+		ConstLabels: prometheus.Labels{"upstream": service},
 	}, func() float64 {
 		if g.BreakerOpen() {
 			return 1
@@ -65,9 +66,9 @@ func (m *Metrics) WatchTunnels(open func() int) {
 	}, func() float64 { return float64(open()) }))
 }
 
-// WatchCache reads stats once a scrape. It is called once.
-func (m *Metrics) WatchCache(stats func() sessioncache.Stats) {
-	m.registry.MustRegister(cacheCollector{stats})
+// WatchCache reads the stats of the session cache of a session service once a scrape. It is called once a service.
+func (m *Metrics) WatchCache(service string, stats func() sessioncache.Stats) {
+	prometheus.WrapRegistererWith(prometheus.Labels{"upstream": service}, m.registry).MustRegister(cacheCollector{stats})
 }
 
 // A cacheCollector turns a snapshot of the session cache into metrics, so that the cache itself knows nothing of them.

@@ -46,7 +46,11 @@ type Receiver struct {
 	cache   Cache
 	secrets [][]byte // for signatures
 	keys    []string
+	replays *replays
+}
 
+// replays are what has been received.
+type replays struct {
 	mu    sync.Mutex
 	seen  map[string]time.Time // ids of signed messages, and when each is too old anyway
 	sweep time.Time            // when the old ones are forgotten next
@@ -55,7 +59,7 @@ type Receiver struct {
 // New returns a Receiver that believes signatures made with any of secrets, each at least 24 bytes, and any of the API keys. A secret that
 // begins with whsec_ is in base64 after that. There may be several of both so that they can be changed without a gap.
 func New(cache Cache, secrets, keys []string) (*Receiver, error) {
-	r := &Receiver{cache: cache, seen: map[string]time.Time{}}
+	r := &Receiver{cache: cache, replays: &replays{seen: map[string]time.Time{}}}
 	for _, s := range secrets {
 		secret, err := ParseSecret(s)
 		if err != nil {
@@ -70,6 +74,13 @@ func New(cache Cache, secrets, keys []string) (*Receiver, error) {
 		r.keys = append(r.keys, k)
 	}
 	return r, nil
+}
+
+// For returns a Receiver that believes the same and tells another cache. What one of the two has received is a replay for the other.
+func (r *Receiver) For(cache Cache) *Receiver {
+	other := *r
+	other.cache = cache
+	return &other
 }
 
 const minSecret = 24 // bytes, as Standard Webhooks wants it
@@ -127,7 +138,7 @@ func (r *Receiver) authenticate(header func(name string) string, body []byte, no
 	if at.Before(now.Add(-Tolerance)) || at.After(now.Add(Tolerance)) {
 		return ErrOld
 	}
-	return r.first(id, at, now)
+	return r.replays.first(id, at, now)
 }
 
 // knows reports whether an Authorization line has one of the keys. How long it takes tells nothing of them but their lengths.
@@ -161,7 +172,7 @@ func (r *Receiver) signed(id, stamp string, body []byte, signatures string) bool
 }
 
 // first notes a signed message, and fails if it was noted before. Only those who can sign can make the notes grow.
-func (r *Receiver) first(id string, at, now time.Time) error {
+func (r *replays) first(id string, at, now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !now.Before(r.sweep) {
