@@ -49,15 +49,15 @@ func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision,
 	case face != ProxyFace:
 		return face, policy.Decision{}, nil
 	}
-	var l lines
+	var h requestHead
 	switch q.Credential.Kind {
 	case upstream.SessionToken:
-		l.token = q.Credential.Value
+		h.token = q.Credential.Value
 	case upstream.Cookie:
-		l.cookies = [][]byte{append([]byte(q.Credential.Name+"="), q.Credential.Value...)}
+		h.cookies = [][]byte{append([]byte(q.Credential.Name+"="), q.Credential.Value...)}
 	case upstream.Bearer:
-		l.authorization = append([]byte("Bearer "), q.Credential.Value...)
+		h.authorization = append([]byte("Bearer "), q.Credential.Value...)
 	}
 	target := Target{Method: method, Host: host, Path: path, Raw: []byte(raw), forms: f, Destination: []byte(raw)} // as if it stayed there
-	return ProxyFace, s.cfg.Gate.Decide(ctx, target, s.cfg.Credentials.find(&l, nil)), nil
+	return ProxyFace, s.cfg.Gate.Decide(ctx, target, s.cfg.Credentials.find(&h, nil)), nil
 }
