@@ -9,16 +9,16 @@ import (
 // bound reports whether an exchange may have tied the connection to the application to one user. Servers that speak NTLM, or Negotiate as
 // Windows has it, take whoever was authenticated on a connection for the sender of everything that follows on it (RFC 4559 section 6),
 // although RFC 9110 section 11.7 forbids that. Such a connection must not serve anybody else.
-func bound(rc *fasthttp.RequestCtx) bool {
-	for _, line := range rc.Request.Header.PeekAll(fasthttp.HeaderAuthorization) { // all of them reach the application
+func bound(r *request) bool {
+	for line := range r.head.all(fasthttp.HeaderAuthorization) { // all of them reach the application
 		if bindsConnection(line) {
 			return true
 		}
 	}
-	if rc.Response.StatusCode() != fasthttp.StatusUnauthorized {
+	if r.ctx.Response.StatusCode() != fasthttp.StatusUnauthorized {
 		return false
 	}
-	for name, value := range rc.Response.Header.All() {
+	for name, value := range r.ctx.Response.Header.All() {
 		if !bytes.EqualFold(name, []byte(fasthttp.HeaderWWWAuthenticate)) {
 			continue
 		}

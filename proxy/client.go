@@ -25,8 +25,8 @@ func (r *request) shareholder() (client netip.Addr, anyNumber bool) {
 		return r.conn.client, false
 	}
 	last := r.conn.peer
-	for i := len(r.lines.chain) - 1; i >= 0; i-- {
-		for line := r.lines.chain[i]; len(line) > 0; {
+	for i := len(r.head.chain) - 1; i >= 0; i-- {
+		for line := r.head.chain[i]; len(line) > 0; {
 			var item []byte
 			at := bytes.LastIndexByte(line, ',')
 			item, line = trimBlanks(line[at+1:]), line[:max(at, 0)]

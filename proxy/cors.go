@@ -21,9 +21,9 @@ func (r *request) preflight() (policy.Decision, bool) {
 	if string(r.target.Method) != fasthttp.MethodOptions || r.target.Route != "" {
 		return policy.Decision{}, false
 	}
-	origin, ok := r.single(headerOrigin)
-	announced, announces := r.single(headerRequestedMethod)
-	if !ok || !announces || r.announcesBody() || !policy.KnownMethod(announced) {
+	origin, ok := r.head.single(headerOrigin)
+	announced, announces := r.head.single(headerRequestedMethod)
+	if !ok || !announces || r.head.hasBody() || !policy.KnownMethod(announced) {
 		return policy.Decision{}, false
 	}
 	return r.cfg.Gate.Preflight(r.target, announced, origin)
@@ -56,7 +56,7 @@ func (r *request) share() {
 		if !varies(h) {
 			h.Add(fasthttp.HeaderVary, headerOrigin) // also if there is none now: caches must not give this answer to a page
 		}
-		origin, ok := r.single(headerOrigin)
+		origin, ok := r.head.single(headerOrigin)
 		if !ok || !c.Allows(origin) {
 			return
 		}

@@ -30,18 +30,18 @@ type Presented struct {
 // Find returns the one credential that a request presents. Of several token headers or Authorization headers the first counts. buf is
 // used where several cookies have to be joined. The result borrows from h and buf.
 func (c *Credentials) Find(h *fasthttp.RequestHeader, buf []byte) Presented {
-	var l lines
-	_ = l.read(h, c.TokenHeader) // who presents it is known, however the head is framed
-	return c.find(&l, buf)
+	var read requestHead
+	_ = read.read(h, c.TokenHeader) // who presents it is known, however the head is framed
+	return c.find(&read, buf)
 }
 
-// find is Find for lines that have been read already.
-func (c *Credentials) find(l *lines, buf []byte) Presented {
-	if c.TokenHeader != "" && len(l.token) > 0 {
-		return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: l.token})
+// find is Find for a head that has been read already.
+func (c *Credentials) find(h *requestHead, buf []byte) Presented {
+	if c.TokenHeader != "" && len(h.token) > 0 {
+		return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: h.token})
 	}
 	if c.Cookie != "" {
-		value, ok := cookieValues(l.cookies, c.Cookie, buf)
+		value, ok := cookieValues(h.cookies, c.Cookie, buf)
 		if !ok {
 			return Presented{Malformed: true}
 		}
@@ -53,7 +53,7 @@ func (c *Credentials) find(l *lines, buf []byte) Presented {
 		}
 	}
 	if c.Bearer {
-		if value, ok := bearerToken(l.authorization); ok {
+		if value, ok := bearerToken(h.authorization); ok {
 			return accept(upstream.Credential{Kind: upstream.Bearer, Value: value})
 		}
 	}

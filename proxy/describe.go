@@ -86,21 +86,14 @@ func (s *Server) newDescribed(d *Description) *request {
 	r.conn = &conn{Conn: asker{peer: d.Peer}, peer: peer, client: shareholder(peer), trusted: s.cfg.Trusted.Contains(d.Peer), server: s}
 	r.face, r.dialect, r.known, r.described = ExtAuthzFace, EnvoyGRPC, true, d
 	r.ctx.Response.Header.SetNoDefaultContentType(true)
-	r.lines.cookies, r.lines.chain, r.lines.count = r.scratch.lines[1][:0], r.scratch.lines[2][:0], len(d.Header)
-	token := strings.ToLower(s.keyring.tokenHeader())
+	r.head.reset(&r.scratch.lines)
+	r.head.method, r.head.uri, r.head.host, r.head.count = []byte(d.Method), []byte(d.Target), []byte(d.Host), len(d.Header)
+	r.raw = r.head.uri
 	for _, h := range d.Header {
-		switch {
-		case h.Name == "early-data":
-			r.lines.early = true
-		case h.Name == "cookie":
-			r.lines.cookies = append(r.lines.cookies, []byte(h.Value))
-		case h.Name == "authorization" && r.lines.authorization == nil:
-			r.lines.authorization = []byte(h.Value)
-		case h.Name == token && r.lines.token == nil:
-			r.lines.token = []byte(h.Value)
-		default:
-			r.lines.describe([]byte(h.Name + ":" + h.Value + "\r"))
+		if h.Name == "transfer-encoding" || h.Name == "content-length" && h.Value != "0" { // what is not plainly 0 is a body
+			r.head.length = chunkedBody
 		}
+		r.head.note([]byte(h.Name), trimBlanks([]byte(h.Value)), s.keyring.tokenHeader())
 	}
 	return r
 }
@@ -118,52 +111,10 @@ func (a asker) RemoteAddr() net.Addr {
 	return a.peer
 }
 
-// header returns the value of a header of the request that is judged, or nothing. Of several lines it is the first.
-func (r *request) header(name string) []byte {
-	if r.described == nil {
-		return r.ctx.Request.Header.Peek(name)
-	}
-	for _, h := range r.described.Header {
-		if strings.EqualFold(h.Name, name) {
-			return []byte(h.Value)
-		}
-	}
-	return nil
-}
-
-// single returns the value of a header of the request that is judged, if it is there exactly once and not empty.
-func (r *request) single(name string) ([]byte, bool) {
-	if r.described == nil {
-		return single(&r.ctx.Request.Header, name)
-	}
-	var value string
-	count := 0
-	for _, h := range r.described.Header {
-		if strings.EqualFold(h.Name, name) {
-			value = h.Value
-			count++
-		}
-	}
-	return []byte(value), count == 1 && value != ""
-}
-
-// announcesBody reports whether the request that is judged announces a body. A length of a Description that is not plainly 0 is one.
-func (r *request) announcesBody() bool {
-	if r.described == nil {
-		return hasRequestBody(&r.ctx.Request.Header)
-	}
-	for _, h := range r.described.Header {
-		if h.Name == "transfer-encoding" || h.Name == "content-length" && h.Value != "0" {
-			return true
-		}
-	}
-	return false
-}
-
 // readDescription reads the target of a request as a Description has it.
 func readDescription(r *request) (t Target, f fault) {
 	d, ok := r.described, false
-	t.Method, t.Raw, t.Authority, t.Route = []byte(d.Method), []byte(d.Target), []byte(d.Host), d.Route
+	t.Method, t.Raw, t.Authority, t.Route = r.head.method, r.head.uri, r.head.host, d.Route
 	var err error
 	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
 		return Target{}, fault{reason: policy.MalformedTarget}
@@ -193,7 +144,7 @@ func (r *request) tell(o *Outcome) {
 	strip := r.stripFor(view.Policy())
 	token := strings.ToLower(keeps.tokenHeader())
 	if names, but := r.keyring.cookies, keeps.cookie(); names.hidden(but) {
-		o.leaveOtherCookies(r.lines.cookies, names, but)
+		o.leaveOtherCookies(r.head.cookies, names, but)
 	}
 	for _, h := range r.described.Header {
 		switch {
@@ -231,11 +182,6 @@ func (o *Outcome) leaveOtherCookies(lines [][]byte, names cookieNames, but strin
 
 // asWritten returns what the request itself says of its target.
 func (r *request) asWritten() Target {
-	if d := r.described; d != nil {
-		path, _, _ := strings.Cut(d.Target, "?")
-		return Target{Method: []byte(d.Method), Host: []byte(d.Host), Path: []byte(path)}
-	}
-	h := &r.ctx.Request.Header
 	path, _, _ := bytes.Cut(r.raw, []byte("?"))
-	return Target{Method: h.Method(), Host: h.Host(), Path: path}
+	return Target{Method: r.head.method, Host: r.head.host, Path: path}
 }

@@ -13,8 +13,8 @@ const envoyPath = "/envoy/"
 //
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/ext_authz/v3/ext_authz.proto
 func describeEnvoy(r *request) (t Target, f fault) {
-	h, ok := &r.ctx.Request.Header, false
-	t.Method = h.Method()
+	ok := false
+	t.Method = r.head.method
 	t.Raw = r.raw[len(r.cfg.ForwardAuthPath)+len(envoyPath)-1:]
 	if len(t.Raw) > 1 && t.Raw[1] == '/' {
 		t.Raw = t.Raw[1:]
@@ -23,7 +23,7 @@ func describeEnvoy(r *request) (t Target, f fault) {
 	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
 		return Target{}, fault{reason: policy.MalformedTarget}
 	}
-	t.Authority = h.Host()
+	t.Authority = r.head.host
 	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
 		return Target{}, fault{reason: policy.MalformedTarget}
 	}

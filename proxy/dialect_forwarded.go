@@ -10,7 +10,7 @@ func describeForwarded(r *request) (Target, fault) { return forwardedTarget(r, t
 func describePlain(r *request) (Target, fault) { return forwardedTarget(r, false) }
 
 func forwardedTarget(r *request, needsProto bool) (t Target, f fault) {
-	l, ok := &r.lines.described, false
+	l, ok := &r.head.described, false
 	bad := func(line int) (Target, fault) { return Target{}, ill(line, policy.MalformedForward) }
 	if t.Method, ok = l[forwardedMethod].once(); !ok || !isToken(t.Method) {
 		return bad(forwardedMethod)
@@ -36,7 +36,7 @@ func forwardedTarget(r *request, needsProto bool) (t Target, f fault) {
 
 // forwardedScheme reads X-Forwarded-Proto, which may be there once at most. Without it the scheme is not known, and empty.
 func (r *request) forwardedScheme() (scheme string, ok bool) {
-	proto := &r.lines.described[forwardedProto]
+	proto := &r.head.described[forwardedProto]
 	if proto.count == 0 {
 		return "", true
 	}

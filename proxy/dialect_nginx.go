@@ -12,7 +12,7 @@ import (
 // rest, or X-Original-URI with path and query, and then the host in Host. Each is there exactly once. Of the two, both are one too many:
 // only one of them is nginx's, and the other is what its client chose to send.
 func describeNginx(r *request) (t Target, f fault) {
-	l, ok := &r.lines.described, false
+	l, ok := &r.head.described, false
 	if t.Method, ok = l[originalMethod].once(); !ok || !isToken(t.Method) {
 		return Target{}, ill(originalMethod, policy.MalformedForward)
 	}
@@ -32,7 +32,7 @@ func describeNginx(r *request) (t Target, f fault) {
 			return Target{}, ill(originalURL, policy.MalformedForward)
 		}
 	default:
-		t.Authority, t.Raw = r.ctx.Request.Header.Host(), value
+		t.Authority, t.Raw = r.head.host, value
 	}
 	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
 		if line == originalURI {

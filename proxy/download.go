@@ -31,8 +31,9 @@ type download struct {
 	broken   bool // by the application
 }
 
-// stream makes d the body of rc.
-func (d *download) stream(rc *fasthttp.RequestCtx) {
+// stream makes d the body of the response to r.
+func (d *download) stream(r *request) {
+	rc := r.ctx
 	switch {
 	case d.left >= 0:
 		rc.Response.SetBodyStream(d, d.left)
@@ -42,7 +43,7 @@ func (d *download) stream(rc *fasthttp.RequestCtx) {
 	default:
 		d.reusable = false
 	}
-	if rc.Request.Header.IsHTTP11() {
+	if r.head.isHTTP11() {
 		rc.Response.ImmediateHeaderFlush = true
 		rc.Response.SetBodyStream(d, chunkedBody)
 		return

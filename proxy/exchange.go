@@ -22,11 +22,11 @@ var (
 // A request is sent once. It is sent again, once, only if it came by a kept connection that the application closed without a byte of an
 // answer, has no body, and has a method that changes nothing (RFC 9110 sections 9.2.1 and 9.2.2).
 func (a *App) exchange(ctx context.Context, r *request, head []byte) error {
-	message, up, err := appendBody(head, r.ctx, r.conn, r.decision.Route.MaxBody, &a.cfg)
+	message, up, err := appendBody(head, r, &a.cfg)
 	if err != nil {
 		return err
 	}
-	again := !hasRequestBody(&r.ctx.Request.Header) && (r.ctx.IsGet() || r.ctx.IsHead() || r.ctx.IsOptions())
+	again := !r.head.hasBody() && (r.head.is("GET") || r.head.is("HEAD") || r.head.is("OPTIONS"))
 	for fresh := false; ; fresh = true {
 		kept, err := a.attempt(ctx, r, message, up, fresh)
 		if err == nil || fresh || !again || !kept || !errors.Is(err, errUnanswered) {

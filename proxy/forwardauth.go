@@ -9,7 +9,7 @@ import (
 // forwardAuth answers another proxy that asks whether a request may pass. Allowed is exactly 200, with every identity header, empty
 // where nothing is known, so that a proxy which only copies what it is sent overwrites whatever the client sent (CVE-2026-30851).
 func (r *request) forwardAuth() {
-	if listedIn(r.lines.connection, []byte("upgrade")) {
+	if listedIn(r.head.connection, []byte("upgrade")) {
 		// The proxy passes a WebSocket handshake on. Nothing is upgraded here, and some wait for the connection to end.
 		r.last = true
 	}
@@ -47,7 +47,7 @@ var (
 
 // judgeDescribed decides on the request that a trusted peer describes.
 func (r *request) judgeDescribed() policy.Decision {
-	if r.ctx.IsConnect() || r.ctx.IsTrace() {
+	if r.head.is("CONNECT") || r.head.is("TRACE") {
 		return malformed(policy.UnsupportedMethod)
 	}
 	if !r.conn.trusted {
@@ -61,7 +61,7 @@ func (r *request) judgeDescribed() policy.Decision {
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.UnknownDialect}
 	}
 	for _, line := range dialects[r.dialect].foreign {
-		if r.lines.described[line].count > 0 {
+		if r.head.described[line].count > 0 {
 			r.cfg.Observer.ForeignHeaders(r.dialect)
 			break
 		}
@@ -75,7 +75,7 @@ func (r *request) judgeDescribed() policy.Decision {
 		return malformed(policy.UnsupportedMethod)
 	}
 	if isMove(r.target.Method) {
-		r.target.Destination, _ = r.single(headerDestination)
+		r.target.Destination, _ = r.head.single(headerDestination)
 	}
 	if d, announced := r.preflight(); announced && d.Route.CORS.Pass { // any other preflight cannot be answered from here
 		return d

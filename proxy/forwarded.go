@@ -11,7 +11,7 @@ import (
 // appendForwarded appends what the gateway says of the client: in X-Forwarded-For, -Host, -Proto and -Port, and in Forwarded (RFC 7239),
 // which say the same. What a trusted peer says in the first four is passed on if it can be read.
 func (o *outbound) appendForwarded(dst []byte) []byte {
-	host, proto, port := o.header.Host(), []byte("http"), []byte(nil)
+	host, proto, port := o.head.host, []byte("http"), []byte(nil)
 	if o.tls {
 		proto = []byte("https")
 	}
@@ -19,7 +19,7 @@ func (o *outbound) appendForwarded(dst []byte) []byte {
 	dst = append(dst, "X-Forwarded-For: "...)
 	start := len(dst)
 	if o.trusted {
-		dst = appendChain(dst, o.header.PeekAll(fasthttp.HeaderXForwardedFor))
+		dst = appendChain(dst, o.head.chain)
 		host, proto, port = o.said(host, proto, port)
 	}
 	if o.peer.IsValid() {
@@ -45,15 +45,15 @@ func (o *outbound) appendForwarded(dst []byte) []byte {
 
 // said returns host, scheme and port as a trusted peer states them, and as they are given where it states nothing that can be read.
 func (o *outbound) said(host, proto, port []byte) (_, _, _ []byte) {
-	if v, ok := single(o.header, fasthttp.HeaderXForwardedProto); ok && (string(v) == "http" || string(v) == "https") {
+	if v, ok := o.head.described[forwardedProto].once(); ok && (string(v) == "http" || string(v) == "https") {
 		proto = v
 	}
-	if v, ok := single(o.header, fasthttp.HeaderXForwardedHost); ok {
+	if v, ok := o.head.described[forwardedHost].once(); ok {
 		if _, ok := canonicalHost(v, nil); ok {
 			host = v
 		}
 	}
-	if v, ok := single(o.header, "X-Forwarded-Port"); ok && isPort(v) {
+	if v, ok := o.head.single("X-Forwarded-Port"); ok && isPort(v) {
 		port = v
 	}
 	return host, proto, port

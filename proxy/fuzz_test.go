@@ -119,18 +119,18 @@ func FuzzOutbound(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var l lines
-		if l.read(&h, credentials.TokenHeader) != nil {
+		var read requestHead
+		if read.read(&h, credentials.TokenHeader) != nil {
 			return
 		}
 		raw := bytes.Clone(h.RequestURI())
 		keeps := upstream.Kind(len(rest) % 4) // any of them
 		named := kept{keeps, map[upstream.Kind]string{upstream.SessionToken: credentials.TokenHeader, upstream.Cookie: credentials.Cookie}[keeps]}
 		o := outbound{
-			header: &h, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, keys: held,
+			head: &read, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, keys: held,
 			peer: netip.MustParseAddr("192.0.2.1"), trusted: trusted,
-			fields: []policy.Field{{Name: []byte("X-User-Id"), Value: []byte("alice")}, {Name: []byte("X-User-Email")}}, connection: l.connection,
-			keeps: named, prefix: []byte("/pre"),
+			fields: []policy.Field{{Name: []byte("X-User-Id"), Value: []byte("alice")}, {Name: []byte("X-User-Email")}},
+			keeps:  named, prefix: []byte("/pre"),
 		}
 		out, err := o.appendHead(nil)
 		if err != nil {
@@ -167,7 +167,7 @@ func FuzzOutbound(f *testing.F) {
 					t.Fatalf("%q became %q", head, out)
 				}
 			case name == credentials.TokenHeader:
-				if keeps != upstream.SessionToken || len(values) != 1 || values[0] != string(l.token) {
+				if keeps != upstream.SessionToken || len(values) != 1 || values[0] != string(read.token) {
 					t.Fatalf("%q became %q", head, out)
 				}
 			case name == "X-Forwarded-For" || name == "X-Forwarded-Host" || name == "X-Forwarded-Proto":
@@ -224,7 +224,7 @@ func FuzzForwardedTarget(f *testing.F) {
 			return
 		}
 		r := request{scratch: new(scratch)}
-		_ = r.lines.read(&h, "X-Session-Token")
+		_ = r.head.read(&h, "X-Session-Token")
 		target, bad := describePlain(&r)
 		if bad != (fault{}) {
 			return
@@ -274,7 +274,7 @@ func FuzzNginxTarget(f *testing.F) {
 			return
 		}
 		r := request{scratch: new(scratch), ctx: ctx}
-		_ = r.lines.read(&ctx.Request.Header, "X-Session-Token")
+		_ = r.head.read(&ctx.Request.Header, "X-Session-Token")
 		target, bad := describeNginx(&r)
 		if bad != (fault{}) {
 			return

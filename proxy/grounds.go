@@ -107,10 +107,11 @@ type origin struct {
 }
 
 func (r *request) origin() origin {
-	h := &r.ctx.Request.Header
-	o := origin{host: h.Host()}
-	if all := h.PeekAll(headerOrigin); len(all) > 0 {
-		o.lines, o.line = len(all), all[0]
+	o := origin{host: r.head.host}
+	for line := range r.head.all(headerOrigin) {
+		if o.lines++; o.lines == 1 {
+			o.line = line
+		}
 	}
 	return o
 }

@@ -21,16 +21,16 @@ var errBadSwitch = errors.New("application switched to something other than the 
 // isHandshake reports whether the request asks for a WebSocket (RFC 6455 section 4.1). What only resembles a handshake is an ordinary
 // request, from which Upgrade is stripped.
 func (r *request) isHandshake() bool {
-	h := &r.ctx.Request.Header
-	protocol, ok := r.lines.upgrade.once()
-	if !ok || !bytes.EqualFold(protocol, websocket) || !listedIn(r.lines.connection, []byte("upgrade")) {
+	h := &r.head
+	protocol, ok := h.upgrade.once()
+	if !ok || !bytes.EqualFold(protocol, websocket) || !listedIn(h.connection, []byte("upgrade")) {
 		return false
 	}
-	if !h.IsGet() || !h.IsHTTP11() || hasRequestBody(h) || r.headErr != nil || r.cfg.Tunnels.Max == 0 {
+	if !h.is("GET") || !h.isHTTP11() || h.hasBody() || r.headErr != nil || r.cfg.Tunnels.Max == 0 {
 		return false
 	}
-	_, key := single(h, "Sec-WebSocket-Key")
-	_, version := single(h, "Sec-WebSocket-Version")
+	_, key := h.single("Sec-WebSocket-Key")
+	_, version := h.single("Sec-WebSocket-Version")
 	return key && version
 }
 
@@ -91,14 +91,14 @@ func readSwitch(r *bufio.Reader) ([]byte, error) {
 	var connection [][]byte
 	upgrades := 0
 	for _, line := range lines[1:] {
-		name, _, found := bytes.Cut(line, []byte(":"))
+		name, value, found := bytes.Cut(line, []byte(":"))
 		if !found || !isToken(name) {
 			return nil, errBadHead
 		}
-		if value, ok := fieldValue(line, fasthttp.HeaderConnection); ok {
+		switch value := trimBlanks(value[:len(value)-1]); { // without its CR
+		case named(name, fasthttp.HeaderConnection):
 			connection = append(connection, value)
-		}
-		if value, ok := fieldValue(line, fasthttp.HeaderUpgrade); ok {
+		case named(name, fasthttp.HeaderUpgrade):
 			if upgrades++; !bytes.EqualFold(value, websocket) {
 				return nil, errBadSwitch
 			}

@@ -43,14 +43,13 @@ func (r *request) message() {
 
 // judgeMessage judges a message by its head.
 func (r *request) judgeMessage() policy.Decision {
-	h := &r.ctx.Request.Header
-	r.target = Target{Method: h.Method(), Path: r.path}
+	r.target = Target{Method: r.head.method, Path: r.path}
 	switch {
-	case !h.IsPost():
+	case !r.head.is("POST"):
 		return malformed(policy.UnsupportedMethod)
 	case !r.knownHook(r.path):
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.NoService}
-	case !r.cfg.Hooks.Expects(headerOf(h)):
+	case !r.cfg.Hooks.Expects(r.head.line):
 		return judgedMessage(policy.MessageUnsigned)
 	case r.tooLong(maxMessage):
 		return beyond(BodyLimit)
@@ -78,8 +77,8 @@ func (s *Server) knownHook(path []byte) bool {
 }
 
 // takesMessage reports whether the body of a message is wanted.
-func (s *Server) takesMessage(h *fasthttp.RequestHeader) bool {
-	return h.IsPost() && h.ContentLength() <= maxMessage && s.cfg.Hooks.Expects(headerOf(h))
+func (s *Server) takesMessage(h *requestHead) bool {
+	return h.is("POST") && h.length <= maxMessage && s.cfg.Hooks.Expects(h.line)
 }
 
 // takeMessage reads a message and does what it says.
@@ -93,18 +92,17 @@ func (r *request) takeMessage() policy.Decision {
 		d, _ := r.clientFault(err)
 		return d
 	}
-	return judgedMessage(r.cfg.Hooks.Receive(r.hookedService(r.path), headerOf(&r.ctx.Request.Header), body))
+	return judgedMessage(r.cfg.Hooks.Receive(r.hookedService(r.path), r.head.line, body))
 }
 
 // readMessage reads the body of a message to its end.
 func (r *request) readMessage() ([]byte, error) {
-	h := &r.ctx.Request.Header
-	if !hasRequestBody(h) {
+	if !r.head.hasBody() {
 		return nil, nil
 	}
 	r.conn.stream()
 	body, err := io.ReadAll(io.LimitReader(r.ctx.RequestBodyStream(), maxMessage+1))
-	length := h.ContentLength()
+	length := r.head.length
 	switch {
 	case len(body) > maxMessage:
 		return nil, errTooLarge
@@ -137,10 +135,10 @@ var messageDetails = map[policy.Reason]string{
 	policy.MessageUnread:   "The message names no session_id, no identity_id and not all.",
 }
 
-// headerOf returns a function that returns the value of a header line that is there exactly once, and else nothing.
-func headerOf(h *fasthttp.RequestHeader) func(name string) string {
-	return func(name string) string {
-		value, _ := single(h, name)
+// line returns the value of a header line that is there exactly once, and else nothing.
+func (h *requestHead) line(name string) string {
+	if value, ok := h.single(name); ok {
 		return string(value)
 	}
+	return ""
 }

@@ -6,8 +6,7 @@ import (
 
 // keys answers with the keys by which applications verify signed tokens. They are public, and for everybody.
 func (r *request) keys() {
-	h := &r.ctx.Request.Header
-	if !h.IsGet() && !h.IsHead() {
+	if !r.head.is("GET") && !r.head.is("HEAD") {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return
 	}

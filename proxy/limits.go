@@ -139,9 +139,9 @@ func (s *Server) limited(l Limit, c *conn) {
 
 // beyondHead returns which limit the head of a request is beyond, or 0.
 func (r *request) beyondHead() Limit {
-	uri := len(r.ctx.Request.Header.RequestURI())
+	uri := len(r.head.uri)
 	for _, line := range [...]int{forwardedURI, originalURL, originalURI} {
-		uri = max(uri, len(r.lines.described[line].value))
+		uri = max(uri, len(r.head.described[line].value))
 	}
 	head := 0 // what came as bytes was counted while it was read
 	if d := r.described; d != nil {
@@ -150,7 +150,7 @@ func (r *request) beyondHead() Limit {
 	switch l := &r.limits; {
 	case uri > l.URI:
 		return URILimit
-	case r.lines.count > l.Headers:
+	case r.head.count > l.Headers:
 		return HeadersLimit
 	case head > l.Head:
 		return HeadLimit

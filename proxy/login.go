@@ -136,7 +136,7 @@ func (r *request) loginMark() (value string, led int) {
 	_, _ = h.Write(r.target.Host)
 	_, _ = h.Write(r.target.Raw)
 	page := strconv.FormatUint(uint64(h.Sum32()), 16)
-	presented, _ := cookieValues(r.lines.cookies, markCookie, nil)
+	presented, _ := cookieValues(r.head.cookies, markCookie, nil)
 	if count, of, _ := strings.Cut(string(presented), "-"); of == page {
 		if n, err := strconv.Atoi(count); err == nil && n > 0 {
 			led = n
@@ -152,7 +152,7 @@ func (r *request) lead() bool {
 		return false
 	}
 	where, param := l.place(&r.decision)
-	if where == "" || !browser(r.header) {
+	if where == "" || !browser(r.head.value) {
 		return false
 	}
 	value, led := r.loginMark()

@@ -189,21 +189,20 @@ func (f *nameFilter) have(name []byte) bool {
 // An outbound is everything that the head of the request to the application is built from. It is built from nothing, line by line, so
 // that nothing reaches the application that was not looked at.
 type outbound struct {
-	header     *fasthttp.RequestHeader // the client's
-	target     Target
-	strip      *strip
-	keys       *keyring
-	fields     []policy.Field // the identity; empty values are left out
-	signed     policy.Field   // the identity, signed; left out if it is empty
-	source     string         // of the identity; empty to leave it out
-	peer       netip.Addr
-	skip       int    // how many segments of the path the application does not see
-	prefix     []byte // those segments
-	keeps      kept   // what the application gets of the client's credentials
-	trusted    bool   // whether the peer's forwarding headers are believed
-	tls        bool
-	connection [][]byte // the client's Connection lines
-	handshake  bool     // it asks for a WebSocket
+	head      *requestHead // the client's
+	target    Target
+	strip     *strip
+	keys      *keyring
+	fields    []policy.Field // the identity; empty values are left out
+	signed    policy.Field   // the identity, signed; left out if it is empty
+	source    string         // of the identity; empty to leave it out
+	peer      netip.Addr
+	skip      int    // how many segments of the path the application does not see
+	prefix    []byte // those segments
+	keeps     kept   // what the application gets of the client's credentials
+	trusted   bool   // whether the peer's forwarding headers are believed
+	tls       bool
+	handshake bool // it asks for a WebSocket
 }
 
 // appendHead appends the head of the request to dst, up to the lines that frame its body. It fails when the client's head cannot be
@@ -213,23 +212,20 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	dst = append(dst, ' ')
 	dst = appendBelow(dst, o.target.Raw, o.skip)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	dst = append(dst, o.header.Host()...)
+	dst = append(dst, o.head.host...)
 	dst = append(dst, "\r\n"...)
 	kept := o.keeps.kind == upstream.NoCredential // of several lines, the first is the one that counted
 	var spelling [maxFolded]byte
-	for rest := o.header.RawHeaders(); len(rest) > len("\r\n"); { // in which [lines.read] has found nothing wrong
-		var line []byte
-		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok || !isToken(name) {
+	for _, f := range o.head.fields {
+		if !isToken(f.name) {
 			return nil, errHeaders
 		}
-		name, value = usual(spelling[:0], name), trimBlanks(value)
+		name, value := usual(spelling[:0], f.name), f.value
 		if o.handshake {
 			name = spelled(name)
 		}
 		switch {
-		case listedIn(o.connection, name):
+		case listedIn(o.head.connection, name):
 		case !kept && o.isCredential(name, value):
 			dst, kept = appendField(dst, name, value), true
 		case o.strip.has(name):
@@ -309,15 +305,6 @@ func (o *outbound) appendCookie(dst, line []byte) []byte {
 		return dst[:before]
 	}
 	return append(dst, "\r\n"...)
-}
-
-// single returns the value of a header line that is there exactly once and is not empty.
-func single(h *fasthttp.RequestHeader, name string) ([]byte, bool) {
-	all := h.PeekAll(name)
-	if len(all) != 1 || len(all[0]) == 0 {
-		return nil, false
-	}
-	return all[0], true
 }
 
 func appendField(dst, name, value []byte) []byte {

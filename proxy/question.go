@@ -21,18 +21,18 @@ type Question struct {
 
 // Present implements [Presenter].
 func (q *Question) Present(s *Service) Presented {
-	var l lines
+	var h requestHead
 	c := &s.Credentials
 	for _, kind := range q.Kinds {
 		switch kind {
 		case upstream.SessionToken:
-			l = lines{token: q.Value}
+			h = requestHead{token: q.Value}
 		case upstream.Cookie:
-			l = lines{cookies: [][]byte{append([]byte(c.Cookie+"="), q.Value...)}}
+			h = requestHead{cookies: [][]byte{append([]byte(c.Cookie+"="), q.Value...)}}
 		case upstream.Bearer:
-			l = lines{authorization: append([]byte("Bearer "), q.Value...)}
+			h = requestHead{authorization: append([]byte("Bearer "), q.Value...)}
 		}
-		if p := c.find(&l, nil); p.Kind == kind || p.Malformed {
+		if p := c.find(&h, nil); p.Kind == kind || p.Malformed {
 			return p
 		}
 	}

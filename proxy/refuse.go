@@ -98,7 +98,7 @@ func (r *request) answer(status int) {
 	}
 	r.share()
 	r.explain()
-	if r.face != WhoamiFace && r.face != KeysFace && r.face != HooksFace && browser(r.header) {
+	if r.face != WhoamiFace && r.face != KeysFace && r.face != HooksFace && browser(r.head.value) {
 		r.showPage(pages[status])
 	}
 }

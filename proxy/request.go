@@ -35,7 +35,7 @@ type request struct {
 	credential Presented
 	service    *Service // that the credential is for; nil if nobody has looked
 	decision   policy.Decision
-	lines      lines
+	head       requestHead
 	headErr    error        // why the head cannot be passed on
 	fault      fault        // of what a front proxy says of the request
 	described  *Description // if it came by Judge, and then ctx has a response only
@@ -48,8 +48,8 @@ type request struct {
 type scratch struct {
 	path, other, host [256]byte
 	cookies           [1024]byte
-	lines             [3][4][]byte
-	head              []byte
+	lines             headMemory
+	head              []byte // of the request to the application
 }
 
 var requests = sync.Pool{New: func() any { return &request{scratch: new(scratch)} }}
@@ -57,14 +57,14 @@ var requests = sync.Pool{New: func() any { return &request{scratch: new(scratch)
 func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request {
 	r := requests.Get().(*request)
 	r.Server, r.ctx, r.conn, r.began = s, ctx, s.connOf(ctx), began
-	r.raw = requestTarget(&ctx.Request.Header)
+	r.head.reset(&r.scratch.lines)
+	r.headErr = r.head.read(&ctx.Request.Header, s.keyring.tokenHeader())
+	r.raw = requestTarget(r.head.uri, r.head.host)
 	if r.path, r.forms, r.face = s.readPath(r.raw, r.scratch.path[:0]); r.face == ForwardAuthFace {
 		r.dialect, r.known = s.dialectOf(r.raw, r.path)
 	}
-	r.conn.unread.Store(hasRequestBody(&ctx.Request.Header))
-	r.lines.connection, r.lines.cookies, r.lines.chain = r.scratch.lines[0][:0], r.scratch.lines[1][:0], r.scratch.lines[2][:0]
-	r.headErr = r.lines.read(&ctx.Request.Header, s.keyring.tokenHeader())
-	r.last = r.headErr != nil || listedIn(r.lines.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
+	r.conn.unread.Store(r.head.hasBody())
+	r.last = r.headErr != nil || listedIn(r.head.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
 	return r
 }
 
@@ -96,26 +96,32 @@ func (r *request) finish(failure any) {
 	if r.cfg.AccessLog {
 		r.log(total)
 	}
+	r.release()
+}
+
+// release gives back what r has. Nothing of it may be used any more.
+func (r *request) release() {
+	r.head.keep(&r.scratch.lines)
 	*r = request{scratch: r.scratch}
 	requests.Put(r)
 }
 
 // judge decides on the request by its own request line. A head that cannot be passed on matters only if the request may pass.
 func (r *request) judge() policy.Decision {
-	h := &r.ctx.Request.Header
+	h := &r.head
 	switch {
-	case !policy.KnownMethod(h.Method()):
+	case !policy.KnownMethod(h.method):
 		return malformed(policy.UnsupportedMethod)
 	case len(r.path) == 0:
 		return malformed(policy.MalformedTarget)
 	}
-	host, ok := canonicalHost(h.Host(), r.scratch.host[:0])
+	host, ok := canonicalHost(h.host, r.scratch.host[:0])
 	if !ok {
 		return malformed(policy.MalformedTarget)
 	}
 	r.target = Target{
-		Method: h.Method(), Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: destinationOf(h),
-		Scheme: r.ownScheme(), Authority: h.Host(),
+		Method: h.method, Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: h.destination(),
+		Scheme: r.ownScheme(), Authority: h.host,
 	}
 	if r.handshake = r.isHandshake(); r.handshake {
 		r.conn.unread.Store(true) // what comes behind it is no request, whether it is granted or refused (RFC 9931)
@@ -138,16 +144,16 @@ func (r *request) judge() policy.Decision {
 
 // tooLong reports whether the request announces a body of more than most bytes. 0 is any number.
 func (r *request) tooLong(most int64) bool {
-	if most == 0 || r.lines.length == nil {
+	if most == 0 || r.head.announced == nil {
 		return false
 	}
-	n, err := strconv.ParseInt(string(r.lines.length), 10, 64)
+	n, err := strconv.ParseInt(string(r.head.announced), 10, 64)
 	return err == nil && n > most
 }
 
 // decide decides on r.target.
 func (r *request) decide() policy.Decision {
-	if r.lines.early && !policy.SafeMethod(r.target.Method) {
+	if r.head.early && !policy.SafeMethod(r.target.Method) {
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.TooEarly}
 	}
 	return r.cfg.Gate.Decide(r.base, r.target, r)
@@ -196,9 +202,9 @@ func (r *request) turnAway(v policy.Verdict, why policy.Reason) {
 func (r *request) appendHead(dst []byte) ([]byte, error) {
 	d := &r.decision
 	out := outbound{
-		header: &r.ctx.Request.Header, target: r.target, strip: r.stripFor(d.View.Policy()), keys: r.keyring,
+		head: &r.head, target: r.target, strip: r.stripFor(d.View.Policy()), keys: r.keyring,
 		fields: d.View.Fields, signed: policy.Field{Name: d.View.Policy().TokenHeader(), Value: d.Token},
-		peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls, connection: r.lines.connection,
+		peer: r.conn.peer, trusted: r.conn.trusted, tls: r.conn.tls,
 		skip: d.Route.StripSegments, prefix: d.Route.Prefix, keeps: r.keeps(), handshake: r.handshake,
 	}
 	if r.cfg.Explain && d.Session != nil {

@@ -170,7 +170,7 @@ func (c *appConn) isOwn(name []byte) bool {
 func (r *request) relay(c *appConn) {
 	h := &r.ctx.Response.Header
 	status := h.StatusCode()
-	if status == fasthttp.StatusContinue || !r.ctx.Request.Header.IsHTTP11() || hasRequestBody(&r.ctx.Request.Header) || !r.conn.heard.Load() {
+	if status == fasthttp.StatusContinue || !r.head.isHTTP11() || r.head.hasBody() || !r.conn.heard.Load() {
 		return
 	}
 	c.clean(h)
@@ -198,11 +198,11 @@ func isFinal(name []byte) bool {
 func (a *App) receive(r *request, c *appConn, up *upload) {
 	rc, client := r.ctx, r.conn
 	h := &rc.Response.Header
-	length, reusable := h.ContentLength(), c.keepsOpen(h) && !bound(rc) && !c.sole
+	length, reusable := h.ContentLength(), c.keepsOpen(h) && !bound(r) && !c.sole
 	c.clean(h)
 	client.unread.Store(!up.taken())
 	switch {
-	case !hasBody(rc):
+	case !r.responseHasBody():
 		if h.StatusCode() == fasthttp.StatusNoContent && length != 0 && length != untilCloseBody {
 			reusable = false // it announces a body that must not be there (RFC 9110 section 15.3.5): who knows what follows
 		}
@@ -214,17 +214,17 @@ func (a *App) receive(r *request, c *appConn, up *upload) {
 	default:
 		client.stream()
 		d := &download{app: a, client: client, c: c, up: up, left: length, reusable: reusable}
-		d.stream(rc)
+		d.stream(r)
 		return
 	}
 	a.end(c, up, reusable)
 	client.settle()
 }
 
-// hasBody reports whether a response has a body at all (RFC 9112 section 6.3).
-func hasBody(rc *fasthttp.RequestCtx) bool {
-	status := rc.Response.StatusCode()
-	return !rc.IsHead() && status != fasthttp.StatusNoContent && status != fasthttp.StatusNotModified
+// responseHasBody reports whether the response has a body at all (RFC 9112 section 6.3).
+func (r *request) responseHasBody() bool {
+	status := r.ctx.Response.StatusCode()
+	return !r.head.is("HEAD") && status != fasthttp.StatusNoContent && status != fasthttp.StatusNotModified
 }
 
 // unframe removes from the head of a response without a body what would make somebody wait for one. What a HEAD or a 304 says of the

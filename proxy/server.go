@@ -227,7 +227,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		r.ownAnswer()
 	}
 	switch {
-	case !knownVersion(ctx.Request.Header.Protocol()):
+	case !knownVersion(r.head.protocol):
 		r.refuse(malformed(policy.UnsupportedVersion))
 	case r.beyondHead() != 0:
 		r.refuse(beyond(r.beyondHead()))
@@ -344,30 +344,32 @@ func (s *Server) headReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 // takesBody reports whether anybody will want the body of a request. Front proxies send the Content-Length of the request that they ask
 // about without its body; a body that is too long is not begun; and who presents no credential where one is needed is not listened to for
 // longer than that.
-func (s *Server) takesBody(h *fasthttp.RequestHeader) bool {
-	raw := requestTarget(h)
+func (s *Server) takesBody(from *fasthttp.RequestHeader) bool {
+	var h requestHead
+	_ = h.read(from, s.keyring.tokenHeader()) // who presents what is known, however the head is framed
+	raw := requestTarget(h.uri, h.host)
 	path, f, face := s.readPath(raw, nil)
 	if face == HooksFace {
-		return s.takesMessage(h)
+		return s.takesMessage(&h)
 	}
-	if len(path) == 0 || face != ProxyFace || !policy.KnownMethod(h.Method()) {
+	if len(path) == 0 || face != ProxyFace || !policy.KnownMethod(h.method) {
 		return false
 	}
-	host, ok := canonicalHost(h.Host(), nil)
+	host, ok := canonicalHost(h.host, nil)
 	if !ok {
 		return false
 	}
-	route := s.cfg.Gate.Policy().Route(host, path, h.Method())
-	if route != nil && route.MaxBody > 0 && int64(h.ContentLength()) > route.MaxBody {
+	route := s.cfg.Gate.Policy().Route(host, path, h.method)
+	if route != nil && route.MaxBody > 0 && int64(h.length) > route.MaxBody {
 		return false
 	}
 	if route != nil {
 		service := s.cfg.Gate.serviceOf(route)
-		if service != nil && service.Credentials.Find(h, nil).Kind != upstream.NoCredential {
+		if service != nil && service.Credentials.find(&h, nil).Kind != upstream.NoCredential {
 			return true // whose it is remains to be seen
 		}
 	}
-	t := Target{Method: h.Method(), Host: host, Path: path, Raw: raw, forms: f, Destination: destinationOf(h)}
+	t := Target{Method: h.method, Host: host, Path: path, Raw: raw, forms: f, Destination: h.destination()}
 	return s.cfg.Gate.Decide(s.base, t, nothing{}).Verdict == policy.Allowed
 }
 

@@ -44,10 +44,10 @@ func (r *request) Present(s *Service) Presented {
 		r.mark = s.Revocations.LatestRevocation()
 	}
 	if name := s.Credentials.TokenHeader; name != "" && name != r.keyring.tokenHeader() {
-		r.lines.token = r.header(name)
+		r.head.token = r.head.value(name)
 	}
 	r.service = s
-	r.credential = s.Credentials.find(&r.lines, r.scratch.cookies[:0])
+	r.credential = s.Credentials.find(&r.head, r.scratch.cookies[:0])
 	if r.limits.KnowClients && r.credential.Kind != upstream.NoCredential {
 		r.credential.From, _ = r.shareholder()
 	}
@@ -60,7 +60,7 @@ func (r *request) serviceHere(method string) *Service {
 	if only := r.cfg.Gate.only; only != nil {
 		return only
 	}
-	host, ok := canonicalHost(r.ctx.Request.Header.Host(), r.scratch.host[:0])
+	host, ok := canonicalHost(r.head.host, r.scratch.host[:0])
 	if !ok {
 		return nil
 	}

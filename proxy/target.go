@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"net/netip"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
@@ -91,12 +89,12 @@ func (t *Target) destination() (Target, bool) {
 	return Target{Method: t.Method, Host: t.Host, Path: path, Raw: raw, forms: f}, err == nil
 }
 
-// destinationOf returns what a COPY or MOVE names as its Destination, if it names one.
-func destinationOf(h *fasthttp.RequestHeader) []byte {
-	if !isMove(h.Method()) {
+// destination returns what a COPY or MOVE names as its Destination, if it names one.
+func (h *requestHead) destination() []byte {
+	if !isMove(h.method) {
 		return nil
 	}
-	destination, _ := single(h, headerDestination)
+	destination, _ := h.single(headerDestination)
 	return destination
 }
 
@@ -107,13 +105,12 @@ func isMove(method []byte) bool { return string(method) == "COPY" || string(meth
 
 // requestTarget returns the path and query that the request line asks for. A whole URL stands for its path and query if it names the host
 // that the Host line names, as it must (RFC 9112 sections 3.2 and 3.2.2). For everything else the result is nil.
-func requestTarget(h *fasthttp.RequestHeader) []byte {
-	raw := h.RequestURI()
+func requestTarget(raw, host []byte) []byte {
 	if len(raw) > 0 && raw[0] == '/' {
 		return raw
 	}
 	authority, rest, ok := cutAuthority(raw)
-	if _, valid := canonicalHost(authority, nil); !ok || !valid || !bytes.EqualFold(authority, h.Host()) {
+	if _, valid := canonicalHost(authority, nil); !ok || !valid || !bytes.EqualFold(authority, host) {
 		return nil
 	}
 	return rest

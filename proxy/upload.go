@@ -35,11 +35,11 @@ const smallBody = 16 << 10
 
 // appendBody appends to a head what frames the body of the request and, if it is small, the body itself. If it is not small, appendBody
 // returns the upload that is to send it, and else nil.
-func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, maxBody int64, cfg *AppConfig) ([]byte, *upload, error) {
-	length, body := rc.Request.Header.ContentLength(), rc.RequestBodyStream()
+func appendBody(message []byte, r *request, cfg *AppConfig) ([]byte, *upload, error) {
+	length := r.head.length
 	switch {
-	case !hasRequestBody(&rc.Request.Header):
-		if rc.IsPost() || rc.IsPut() || rc.IsPatch() { // RFC 9110 section 8.6
+	case !r.head.hasBody():
+		if r.head.is("POST") || r.head.is("PUT") || r.head.is("PATCH") { // RFC 9110 section 8.6
 			message = append(message, "Content-Length: 0\r\n"...)
 		}
 		return append(message, "\r\n"...), nil, nil
@@ -49,9 +49,10 @@ func appendBody(message []byte, rc *fasthttp.RequestCtx, client *conn, maxBody i
 		message = strconv.AppendInt(append(message, "Content-Length: "...), int64(length), 10)
 		message = append(message, "\r\n\r\n"...)
 	}
+	client, body := r.conn, r.ctx.RequestBodyStream()
 	client.stream()
 	if length < 0 || length > smallBody {
-		return message, &upload{client: client, body: body, left: length, most: cmp.Or(maxBody, math.MaxInt64), idle: cfg.HeadTimeout}, nil
+		return message, &upload{client: client, body: body, left: length, most: cmp.Or(r.decision.Route.MaxBody, math.MaxInt64), idle: cfg.HeadTimeout}, nil
 	}
 	start := len(message)
 	message = slices.Grow(message, length)[:start+length]

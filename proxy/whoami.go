@@ -17,8 +17,7 @@ import (
 //
 // https://www.ory.sh/docs/kratos/reference/api#tag/frontend/operation/toSession
 func (r *request) whoami() {
-	h := &r.ctx.Request.Header
-	if !h.IsGet() && !h.IsHead() {
+	if !r.head.is("GET") && !r.head.is("HEAD") {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return
 	}
@@ -28,7 +27,7 @@ func (r *request) whoami() {
 		return
 	}
 	r.Present(service)
-	query := queryOf(h.RequestURI())
+	query := queryOf(r.head.uri)
 	switch {
 	case r.credential.Malformed:
 		r.whoamiNobody(policy.MalformedCredential)
@@ -37,7 +36,7 @@ func (r *request) whoami() {
 	case len(query) > 0 && service.Passthrough != nil:
 		r.whoamiPassedThrough(query)
 	default:
-		answer, err := service.Sessions.Lookup(r.base, r.credential.Credential, wantedAge(h))
+		answer, err := service.Sessions.Lookup(r.base, r.credential.Credential, r.head.wantedAge())
 		if err != nil {
 			r.whoamiFailed(err)
 			return
@@ -158,7 +157,7 @@ func (r *request) whoamiError(status int) {
 	body = strconv.AppendInt(body, int64(status), 10)
 	body = append(body, `,"status":`...)
 	body = strconv.AppendQuote(body, fasthttp.StatusMessage(status))
-	if id := r.ctx.Request.Header.Peek("X-Request-Id"); plainID(id) {
+	if id := r.head.value("X-Request-Id"); plainID(id) {
 		body = append(body, `,"request":"`...)
 		body = append(append(body, id...), '"')
 	}
@@ -189,9 +188,9 @@ func queryOf(target []byte) []byte {
 // as Ory Network honours it. What cannot be read asks for nothing.
 //
 // https://www.ory.sh/docs/concepts/cache
-func wantedAge(h *fasthttp.RequestHeader) time.Duration {
+func (h *requestHead) wantedAge() time.Duration {
 	age := upstream.Unlimited
-	for _, line := range h.PeekAll(fasthttp.HeaderCacheControl) {
+	for line := range h.all(fasthttp.HeaderCacheControl) {
 		for len(line) > 0 {
 			var directive []byte
 			directive, line, _ = bytes.Cut(line, []byte(","))

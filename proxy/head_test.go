@@ -18,19 +18,19 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("Cookie: a=\xc2\xa0\r\nX-Session-Token: \xc2\x85t\xc2\xa0\r\nX\rSession-Token: a\r\n"))
 	f.Add([]byte("Cookie: a\r\n b\r\nConnection: close\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n"))
 	f.Fuzz(func(t *testing.T, rest []byte) {
-		head := slices.Concat([]byte("GET / HTTP/1.1\r\nHost: a\r\n"), rest, []byte("\r\n"))
+		sent := slices.Concat([]byte("GET / HTTP/1.1\r\nHost: a\r\n"), rest, []byte("\r\n"))
 		var h fasthttp.RequestHeader
-		in := bufio.NewReaderSize(bytes.NewReader(head), len(head)+1)
+		in := bufio.NewReaderSize(bytes.NewReader(sent), len(sent)+1)
 		if h.Read(in) != nil || in.Buffered() > 0 {
 			return
 		}
-		var found, asked lines
-		if found.scan(&h, "X-Session-Token") != nil {
+		var found, asked requestHead
+		if found.read(&h, "X-Session-Token") != nil {
 			return
 		}
 		asked.ask(&h, "X-Session-Token")
 		found.connection, asked.connection = nil, nil // fasthttp keeps some of these to itself
-		text := func(l lines) (out []string) {
+		text := func(l requestHead) (out []string) {
 			for _, c := range l.cookies {
 				out = append(out, "cookie "+string(c))
 			}
@@ -41,7 +41,7 @@ func FuzzLines(f *testing.F) {
 			return out
 		}
 		if diff := cmp.Diff(text(asked), text(found)); diff != "" {
-			t.Errorf("%q (-by name +in one pass):\n%s", head, diff)
+			t.Errorf("%q (-by name +in one pass):\n%s", sent, diff)
 		}
 	})
 }
