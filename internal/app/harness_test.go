@@ -108,7 +108,10 @@ func upstreamTimeout(d string) string {
 
 // override returns base and lines, without the lines of base whose key lines has too.
 func override(base, lines []string) []string {
-	key := func(line string) string { k, _, _ := strings.Cut(line, ":"); return k }
+	key := func(line string) string {
+		k, _, _ := strings.Cut(line, ":")
+		return strings.Replace(k, "upstreams", "upstream", 1) // either of the two
+	}
 	base = slices.DeleteFunc(base, func(b string) bool {
 		return slices.ContainsFunc(lines, func(l string) bool { return key(l) == key(b) })
 	})
@@ -147,6 +150,10 @@ func (w *world) do(method, url, body string, header ...string) answer {
 		return answer{}
 	}
 	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+			continue
+		}
 		req.Header.Add(header[i], header[i+1])
 	}
 	resp, err := w.client.Do(req)
