@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"errors"
 	"io"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -68,6 +70,9 @@ func (r *request) takeMessage() policy.Decision {
 	}
 	defer r.conn.settle()
 	body, err := r.readMessage()
+	if errors.Is(err, errLate) {
+		return beyond(BodyTimeLimit)
+	}
 	if err != nil {
 		d, _ := r.clientFault(err)
 		return d
@@ -75,16 +80,22 @@ func (r *request) takeMessage() policy.Decision {
 	return judgedMessage(r.cfg.Hooks.Receive(headerOf(&r.ctx.Request.Header), body))
 }
 
-// readMessage reads the body of a message to its end.
+// errLate says that a message did not come in time.
+var errLate = errors.New("message took too long")
+
+// readMessage reads the body of a message to its end. Nobody knows who sends it before that, so that it has no more time than a head has.
 func (r *request) readMessage() ([]byte, error) {
 	h := &r.ctx.Request.Header
 	if !hasRequestBody(h) {
 		return nil, nil
 	}
 	r.conn.stream()
+	late := time.AfterFunc(r.limits.HeadTimeout, r.conn.interrupt)
 	body, err := io.ReadAll(io.LimitReader(r.ctx.RequestBodyStream(), maxMessage+1))
 	length := h.ContentLength()
 	switch {
+	case !late.Stop():
+		return nil, errLate
 	case len(body) > maxMessage:
 		return nil, errTooLarge
 	case err != nil, length == chunkedBody && r.conn.ended, length != chunkedBody && len(body) != length:
