@@ -166,13 +166,13 @@ func readDescription(r *request) (t Target, f fault) {
 	t.Method, t.Raw, t.Authority, t.Route = []byte(d.Method), []byte(d.Target), []byte(d.Host), d.Route
 	var err error
 	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
-		return Target{}, fault{reason: policy.MalformedTarget}
+		return Target{}, fault{reason: policy.MalformedTarget, cause: err}
 	}
 	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
-		return Target{}, fault{reason: policy.MalformedTarget}
+		return Target{}, fault{reason: policy.MalformedTarget, cause: errBadHost}
 	}
 	if t.Scheme, ok = schemeOf([]byte(d.Scheme)); !ok && d.Scheme != "" {
-		return Target{}, fault{":scheme", policy.MalformedForward}
+		return Target{}, fault{header: ":scheme", reason: policy.MalformedForward}
 	}
 	return t, fault{}
 }
@@ -233,9 +233,17 @@ func (o *Outcome) leaveOtherCookies(lines [][]byte, name string) {
 func (r *request) asWritten() Target {
 	if d := r.described; d != nil {
 		path, _, _ := strings.Cut(d.Target, "?")
-		return Target{Method: []byte(d.Method), Host: []byte(d.Host), Path: []byte(path)}
+		return Target{Method: []byte(d.Method), Host: hostAsWritten([]byte(d.Host)), Path: []byte(path)}
 	}
 	h := &r.ctx.Request.Header
 	path, _, _ := bytes.Cut(r.raw, []byte("?"))
-	return Target{Method: h.Method(), Host: h.Host(), Path: path}
+	return Target{Method: h.Method(), Host: hostAsWritten(h.Host()), Path: path}
+}
+
+// hostAsWritten returns a host in the form in which requests are judged, or else as it came.
+func hostAsWritten(host []byte) []byte {
+	if name, ok := canonicalHost(host, nil); ok {
+		return name
+	}
+	return host
 }

@@ -51,7 +51,7 @@ func (g *Gate) Decide(ctx context.Context, t Target, c Presented) policy.Decisio
 		agrees = agrees || t.namedAgrees(route)
 	}
 	if !agrees {
-		return malformed(policy.MalformedTarget)
+		return malformedTarget(t.disagreement(p, route))
 	}
 	if route == nil {
 		if t.Route == "" && !p.KnowsHost(t.Host) {

@@ -18,6 +18,7 @@ import (
 // The headers in which the gateway explains itself.
 const (
 	reasonHeader = "X-Gatehouse-Reason"
+	detailHeader = "X-Gatehouse-Detail"
 	cacheHeader  = "X-Gatehouse-Cache"
 )
 
@@ -178,6 +179,9 @@ func (r *request) passOn(refusal *upstream.Refusal) {
 func (r *request) explain() {
 	if r.cfg.Explain && r.decision.Reason != "" {
 		r.ctx.Response.Header.Set(reasonHeader, string(r.decision.Reason))
+		if detail := detailOf(&r.decision); detail != "" {
+			r.ctx.Response.Header.Set(detailHeader, detail)
+		}
 	}
 }
 

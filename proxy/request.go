@@ -106,11 +106,11 @@ func (r *request) judge() policy.Decision {
 	case !policy.KnownMethod(h.Method()):
 		return malformed(policy.UnsupportedMethod)
 	case len(r.path) == 0:
-		return malformed(policy.MalformedTarget)
+		return malformedTarget(targetFault(r.raw))
 	}
 	host, ok := canonicalHost(h.Host(), r.scratch.host[:0])
 	if !ok {
-		return malformed(policy.MalformedTarget)
+		return malformedTarget(errBadHost)
 	}
 	r.target = Target{
 		Method: h.Method(), Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: destinationOf(h),
@@ -347,6 +347,9 @@ func (r *request) log(total time.Duration) {
 		slog.String("verdict", r.decision.Verdict.String()),
 		slog.String("reason", string(r.decision.Reason)),
 		slog.Float64("took_seconds", total.Seconds()),
+	}
+	if detail := detailOf(&r.decision); detail != "" {
+		attrs = append(attrs, slog.String("detail", detail))
 	}
 	if r.face == ForwardAuthFace || r.face == ExtAuthzFace {
 		attrs = append(attrs, slog.String("dialect", r.dialect.String()))
