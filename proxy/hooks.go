@@ -119,14 +119,6 @@ func judgedMessage(why policy.Reason) policy.Decision {
 	}
 }
 
-// messageDetails say to those who send messages why they were refused.
-var messageDetails = map[policy.Reason]string{
-	policy.MessageUnsigned: "The message must be signed, or come with a key.",
-	policy.MessageOld:      "The message was signed too long ago, or ahead of time. Look at both clocks.",
-	policy.MessageReplayed: "This message has been received before.",
-	policy.MessageUnread:   "The message names no session_id, no identity_id and not all.",
-}
-
 // headerOf returns a function that returns the value of a header line that is there exactly once, and else nothing.
 func headerOf(h *fasthttp.RequestHeader) func(name string) string {
 	return func(name string) string {
