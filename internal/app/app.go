@@ -179,6 +179,7 @@ func (a *App) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	watch.Go(func() { a.certificates.Watch(watching) })
 	watch.Go(func() { a.watchKeys(watching) })
+	watch.Go(func() { greet(watching, &cfg.Upstream, a.opts.Logger) })
 	if a.hearing != nil {
 		watch.Go(func() { a.hearing.listener.Run(watching) })
 	}
