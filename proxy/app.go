@@ -96,6 +96,12 @@ func (a *App) get(ctx context.Context, client *conn, fresh bool, message []byte)
 	if err := a.wait(ctx); err != nil {
 		return nil, 0, err
 	}
+	got := false
+	defer func() {
+		if !got { // also if something panics
+			a.release()
+		}
+	}()
 	for !fresh {
 		c := a.popIdle()
 		if c == nil {
@@ -103,21 +109,23 @@ func (a *App) get(ctx context.Context, client *conn, fresh bool, message []byte)
 		}
 		if sent, ok := a.reuse(c, message); ok {
 			c.take(client)
+			got = true
 			return c, sent, nil
 		}
 		_ = c.Close()
 	}
 	nc, err := a.dial(ctx)
 	if err != nil {
-		a.release()
 		return nil, 0, err
 	}
 	c := newAppConn(nc, a.cfg.LookEvery)
 	c.take(client)
 	if err := c.allowRead(a.cfg.HeadTimeout); err != nil {
-		a.drop(c)
+		_ = c.Close()
+		c.release()
 		return nil, 0, fmt.Errorf("set deadline of connection to application: %w", err)
 	}
+	got = true
 	return c, 0, nil
 }
 
@@ -142,19 +150,34 @@ func (a *App) dial(ctx context.Context) (net.Conn, error) {
 	}
 	timed, cancel := context.WithTimeout(ctx, a.cfg.DialTimeout)
 	defer cancel()
-	nc, err := a.dialer.DialContext(timed, a.cfg.Network, a.cfg.Address)
-	if err == nil && a.cfg.TLS != nil {
-		secured := tls.Client(nc, a.cfg.TLS)
-		if err = secured.HandshakeContext(timed); err != nil {
-			_ = nc.Close()
-		}
-		nc = secured
-	}
-	a.judge(attempt, err, ctx.Err() != nil)
+	err, ended := errUnended, false
+	defer func() { a.judge(attempt, err, !ended || ctx.Err() != nil) }() // also if something panics
+	nc, err := a.connect(timed)
+	ended = true
 	if err != nil {
 		return nil, fmt.Errorf("dial application: %w", err)
 	}
 	return nc, nil
+}
+
+// errUnended is what an attempt to connect fails with that something panicked in.
+var errUnended = errors.New("attempt to connect had no end")
+
+// connect makes a connection, and speaks TLS if the application does.
+func (a *App) connect(ctx context.Context) (net.Conn, error) {
+	nc, err := a.dialer.DialContext(ctx, a.cfg.Network, a.cfg.Address)
+	if err != nil || a.cfg.TLS == nil {
+		return nc, err
+	}
+	secured, greeted := tls.Client(nc, a.cfg.TLS), false
+	defer func() {
+		if !greeted {
+			_ = nc.Close()
+		}
+	}()
+	err = secured.HandshakeContext(ctx)
+	greeted = err == nil
+	return secured, err
 }
 
 // judge tells what became of an attempt to connect to those who want to know. One that was given up says nothing of the application.

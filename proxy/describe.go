@@ -117,13 +117,13 @@ func readDescription(r *request) (t Target, f fault) {
 	t.Method, t.Raw, t.Authority, t.Route = r.head.method, r.head.uri, r.head.host, d.Route
 	var err error
 	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
-		return Target{}, fault{reason: policy.MalformedTarget}
+		return Target{}, fault{reason: policy.MalformedTarget, cause: err}
 	}
 	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
-		return Target{}, fault{reason: policy.MalformedTarget}
+		return Target{}, fault{reason: policy.MalformedTarget, cause: errBadHost}
 	}
 	if t.Scheme, ok = schemeOf([]byte(d.Scheme)); !ok && d.Scheme != "" {
-		return Target{}, fault{":scheme", policy.MalformedForward}
+		return Target{}, fault{header: ":scheme", reason: policy.MalformedForward}
 	}
 	return t, fault{}
 }
@@ -183,5 +183,13 @@ func (o *Outcome) leaveOtherCookies(lines [][]byte, names cookieNames, but strin
 // asWritten returns what the request itself says of its target.
 func (r *request) asWritten() Target {
 	path, _, _ := bytes.Cut(r.raw, []byte("?"))
-	return Target{Method: r.head.method, Host: r.head.host, Path: path}
+	return Target{Method: r.head.method, Host: hostAsWritten(r.head.host), Path: path}
+}
+
+// hostAsWritten returns a host in the form in which requests are judged, or else as it came.
+func hostAsWritten(host []byte) []byte {
+	if name, ok := canonicalHost(host, nil); ok {
+		return name
+	}
+	return host
 }

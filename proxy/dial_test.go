@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -197,6 +198,63 @@ func TestGivenUpAttemptsDoNotCount(t *testing.T) {
 	if a.Down() {
 		t.Error("down")
 	}
+}
+
+// A panic while connecting costs no place and says nothing of the application, and the next one tries.
+func TestPanicWhileConnecting(t *testing.T) {
+	cert, pool := SelfSigned(t)
+	ln := tls.NewListener(listenTCP(t), &tls.Config{Certificates: []tls.Certificate{cert}})
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() {
+				_, _ = io.Copy(io.Discard, c)
+				_ = c.Close()
+			})
+		}
+	})
+	defer served.Wait()
+	defer ln.Close()
+	cfg := testConfig("tcp", ln.Addr().String())
+	panics := true
+	cfg.TLS = &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", VerifyConnection: func(tls.ConnectionState) error {
+		if panics {
+			panic("on purpose")
+		}
+		return nil
+	}}
+	a := NewApp(cfg)
+	defer a.Close()
+	get := func() (c *appConn, err error) {
+		defer func() {
+			if recover() != nil {
+				err = errUnended
+			}
+		}()
+		c, _, err = a.get(t.Context(), nil, false, nil)
+		return c, err
+	}
+	for range 2 * failuresUntilDown {
+		if _, err := get(); !errors.Is(err, errUnended) || len(a.slots) != 0 || a.Down() {
+			t.Errorf("%v, %d places in use, down %v", err, len(a.slots), a.Down())
+		}
+	}
+	a.health.failures = failuresUntilDown
+	for range 2 {
+		if _, err := get(); !errors.Is(err, errUnended) || !a.Down() || len(a.slots) != 0 {
+			t.Errorf("%v, down %v, %d places in use", err, a.Down(), len(a.slots))
+		}
+	}
+	panics = false
+	c, err := get()
+	if err != nil || a.Down() {
+		t.Fatalf("%v, down %v", err, a.Down())
+	}
+	a.drop(c)
 }
 
 // authority makes certificates.

@@ -88,10 +88,19 @@ func (s *Server) asksAsEnvoy(target []byte) bool {
 type fault struct {
 	header string // the line that is at fault; empty if it is not a line
 	reason policy.Reason
+	cause  error // of what is in the line; nil if that is not the matter
+}
+
+// by returns the fault with its cause.
+func (f fault) by(cause error) fault {
+	f.cause = cause
+	return f
 }
 
 // ill returns the fault of a line, by its place in lines.described.
-func ill(line int, reason policy.Reason) fault { return fault{describedNames[line], reason} }
+func ill(line int, reason policy.Reason) fault {
+	return fault{header: describedNames[line], reason: reason}
+}
 
 // schemeOf reads the scheme by which a front proxy was asked. Traefik says ws and wss for WebSocket handshakes.
 func schemeOf(b []byte) (string, bool) {

@@ -21,11 +21,11 @@ func describeEnvoy(r *request) (t Target, f fault) {
 	}
 	var err error
 	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
-		return Target{}, fault{reason: policy.MalformedTarget}
+		return Target{}, fault{reason: policy.MalformedTarget, cause: err}
 	}
 	t.Authority = r.head.host
 	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
-		return Target{}, fault{reason: policy.MalformedTarget}
+		return Target{}, fault{reason: policy.MalformedTarget, cause: errBadHost}
 	}
 	if t.Scheme, ok = r.forwardedScheme(); !ok {
 		return Target{}, ill(forwardedProto, policy.MalformedForward)

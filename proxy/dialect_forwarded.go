@@ -19,14 +19,14 @@ func forwardedTarget(r *request, needsProto bool) (t Target, f fault) {
 		return bad(forwardedHost)
 	}
 	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
-		return bad(forwardedHost)
+		return Target{}, ill(forwardedHost, policy.MalformedForward).by(errBadHost)
 	}
 	if t.Raw, ok = l[forwardedURI].once(); !ok {
 		return bad(forwardedURI)
 	}
 	var err error
 	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
-		return bad(forwardedURI)
+		return Target{}, ill(forwardedURI, policy.MalformedForward).by(err)
 	}
 	if t.Scheme, ok = r.forwardedScheme(); !ok || needsProto && t.Scheme == "" {
 		return bad(forwardedProto)

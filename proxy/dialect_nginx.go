@@ -36,13 +36,13 @@ func describeNginx(r *request) (t Target, f fault) {
 	}
 	if t.Host, ok = canonicalHost(t.Authority, r.scratch.host[:0]); !ok {
 		if line == originalURI {
-			return Target{}, fault{fasthttp.HeaderHost, policy.MalformedForward}
+			return Target{}, fault{header: fasthttp.HeaderHost, reason: policy.MalformedForward, cause: errBadHost}
 		}
-		return Target{}, ill(line, policy.MalformedForward)
+		return Target{}, ill(line, policy.MalformedForward).by(errBadHost)
 	}
 	var err error
 	if t.Path, t.forms, err = canonicalPath(t.Raw, r.scratch.other[:0]); err != nil {
-		return Target{}, ill(line, policy.MalformedTarget) // the client's own, and no mistake in the configuration of nginx
+		return Target{}, ill(line, policy.MalformedTarget).by(err) // the client's own, and no mistake in the configuration of nginx
 	}
 	return t, fault{}
 }

@@ -69,7 +69,7 @@ func (r *request) judgeDescribed() policy.Decision {
 	if r.target, r.fault = dialects[r.dialect].describe(r); r.fault.reason != "" {
 		r.target = Target{}
 		r.warnOfFault()
-		return malformed(r.fault.reason)
+		return policy.Decision{Verdict: policy.Malformed, Reason: r.fault.reason, Err: r.fault.cause}
 	}
 	if !policy.KnownMethod(r.target.Method) {
 		return malformed(policy.UnsupportedMethod)

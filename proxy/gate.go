@@ -60,7 +60,7 @@ func (g *Gate) Decide(ctx context.Context, t Target, from Presenter) policy.Deci
 		agrees = agrees || t.namedAgrees(route)
 	}
 	if !agrees {
-		return malformed(policy.MalformedTarget)
+		return malformedTarget(t.disagreement(p, route))
 	}
 	if route == nil {
 		if t.Route == "" && !p.KnowsHost(t.Host) {

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -88,6 +90,9 @@ func (r *request) takeMessage() policy.Decision {
 	}
 	defer r.conn.settle()
 	body, err := r.readMessage()
+	if errors.Is(err, errLate) {
+		return beyond(BodyTimeLimit)
+	}
 	if err != nil {
 		d, _ := r.clientFault(err)
 		return d
@@ -95,15 +100,21 @@ func (r *request) takeMessage() policy.Decision {
 	return judgedMessage(r.cfg.Hooks.Receive(r.hookedService(r.path), r.head.line, body))
 }
 
-// readMessage reads the body of a message to its end.
+// errLate says that a message did not come in time.
+var errLate = errors.New("message took too long")
+
+// readMessage reads the body of a message to its end. Nobody knows who sends it before that, so that it has no more time than a head has.
 func (r *request) readMessage() ([]byte, error) {
 	if !r.head.hasBody() {
 		return nil, nil
 	}
 	r.conn.stream()
+	late := time.AfterFunc(r.limits.HeadTimeout, r.conn.interrupt)
 	body, err := io.ReadAll(io.LimitReader(r.ctx.RequestBodyStream(), maxMessage+1))
 	length := r.head.length
 	switch {
+	case !late.Stop():
+		return nil, errLate
 	case len(body) > maxMessage:
 		return nil, errTooLarge
 	case err != nil, length == chunkedBody && r.conn.ended, length != chunkedBody && len(body) != length:
@@ -125,14 +136,6 @@ func judgedMessage(why policy.Reason) policy.Decision {
 	default:
 		return malformed(policy.MessageUnread)
 	}
-}
-
-// messageDetails say to those who send messages why they were refused.
-var messageDetails = map[policy.Reason]string{
-	policy.MessageUnsigned: "The message must be signed, or come with a key.",
-	policy.MessageOld:      "The message was signed too long ago, or ahead of time. Look at both clocks.",
-	policy.MessageReplayed: "This message has been received before.",
-	policy.MessageUnread:   "The message names no session_id, no identity_id and not all.",
 }
 
 // line returns the value of a header line that is there exactly once, and else nothing.

@@ -153,6 +153,75 @@ func TestHooksAreLimited(t *testing.T) {
 	}
 }
 
+// A message that comes byte by byte has no more time than a head, whatever bodies have.
+func TestHooksWaitNoLongerThanForAHead(t *testing.T) {
+	g, _, hooks := newHookedGateway(t, func(s *setup) { s.Limits.HeadTimeout, s.Limits.BodyTimeout = 500*time.Millisecond, time.Hour })
+	for _, framing := range []string{"Content-Length: 16", "Transfer-Encoding: chunked"} {
+		c := g.dial()
+		c.send(request("POST", hook, "", framing, key) + "1") // and then nothing
+		if res := c.next("POST"); res.StatusCode != 408 || !res.Close {
+			t.Errorf("%s: status %d close %v", framing, res.StatusCode, res.Close)
+		}
+		if got := g.observer.last(); got.Reason != policy.BodyTimeout {
+			t.Errorf("%s: observed %v", framing, got)
+		}
+	}
+	if n := hooks.count(); n != 0 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// What is said about a message besides its head and body is not listened to, and what it might be read as otherwise is refused.
+func TestHooksAttacked(t *testing.T) {
+	g, app, hooks := newHookedGateway(t, trusting, func(s *setup) { s.AccessLog = true })
+	f := func(message string, status, received int) {
+		t.Helper()
+		before := hooks.count()
+		if res := g.ask(message); res.StatusCode != status || hooks.count()-before != received {
+			t.Errorf("%q: status %d, want %d; %d messages received, want %d", message, res.StatusCode, status, hooks.count()-before, received)
+		}
+	}
+	const body = "message_received"
+	head := func(lines ...string) string {
+		return "POST " + hook + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
+	}
+	const chunked, chunks = "Transfer-Encoding: chunked", "10\r\n" + body + "\r\n0\r\n"
+	f(head(key, chunked)+chunks+"\r\n", 204, 1)
+
+	// A trailer is no header: a key that comes after the body is none, and one that came before is not taken back.
+	f(head("Trailer: Authorization", chunked)+chunks+key+"\r\n\r\n", 400, 0)
+	f(head(key, "Trailer: X-Other", chunked)+chunks+"X-Other: 1\r\n\r\n", 204, 1)
+
+	f(head(key, "Content-Length: 16", "Content-Length: 16")+body, 400, 0)
+	f(head(key, "Content-Length: 16", "Connection: close")+body+"POST /x HTTP/1.1\r\n", 204, 1) // what follows is no part of it
+	f(head("Authorization:\r\n Bearer key", "Content-Length: 16")+body, 400, 0)
+	f(head("Authorization : Bearer key", "Content-Length: 16")+body, 400, 0)
+	f(head("Authorization_: Bearer key", "X-Authorization: Bearer key", "Content-Length: 16")+body, 401, 0)
+	f(strings.Replace(head(key, "Content-Length: 16"), "HTTP/1.1", "HTTP/1.0", 1)+body, 204, 1)
+	f(strings.Replace(head(key, chunked), "HTTP/1.1", "HTTP/1.0", 1)+chunks+"\r\n", 400, 0)
+	f(strings.Replace(head(key, "Content-Length: 16"), "HTTP/1.1", "HTTP/2.0", 1)+body, 505, 0)
+	f(strings.Replace(head(key, "Content-Length: 16"), "POST", "post", 1)+body, 405, 0)
+	f(strings.Replace(head(key, "X-HTTP-Method-Override: POST"), "POST", "GET", 1), 405, 0)
+
+	// The path is the hook's in every spelling that has one reading, and nobody's in the others.
+	for _, target := range []string{hook + "?x=/public/y", hook + ";x=y", "/hooks;x/revoke", "http://app.example.com" + hook, "/%68ooks/revoke"} {
+		f(request("POST", target, body, key), 204, 1)
+	}
+	for _, target := range []string{"//hooks/revoke", "/x/../hooks/revoke", "/hooks%2frevoke", "/hooks%2Frevoke", "/hooks\\revoke", hook + "%00", hook + "#"} {
+		f(request("POST", target, body, key), 400, 0)
+	}
+	// A front proxy that asks about the path asks about the application's, and takes nothing in.
+	if res := g.get(authPath, append(about("POST", hook), key)...); res.StatusCode != 401 {
+		t.Errorf("forward-auth: status %d", res.StatusCode)
+	}
+	if n := len(app.heads()); n != 0 {
+		t.Errorf("the application was asked %d times", n)
+	}
+	if log := g.log.String(); strings.Contains(log, "Bearer") || strings.Contains(log, body+"\"") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
 // Without hooks, their path is the application's.
 func TestNoHooks(t *testing.T) {
 	app := answering(t, ok("app"))

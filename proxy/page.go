@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"html"
 	"net/http"
 
 	"github.com/valyala/fasthttp"
@@ -35,18 +36,14 @@ var pagePolicy = func() string {
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 }()
 
-// pages holds the page of every refusal.
-var pages = func() map[int][]byte {
-	m := map[int][]byte{}
-	for status, detail := range details {
-		var more string
-		if mayPass(status) {
-			more = `<p><a href="">Try again</a></p>`
-		}
-		m[status] = newPage(status, http.StatusText(status), "<p>"+detail+"</p>\n"+more)
+// page returns the page of a refusal. detail is plain text.
+func page(status int, detail string) []byte {
+	var more string
+	if mayPass(status) {
+		more = `<p><a href="">Try again</a></p>`
 	}
-	return m
-}()
+	return newPage(status, http.StatusText(status), "<p>"+html.EscapeString(detail)+"</p>\n"+more)
+}
 
 // newPage returns a page for people. body is HTML. Nothing in a page comes from the request, and nothing is loaded from elsewhere.
 func newPage(status int, title, body string) []byte {

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -108,4 +109,39 @@ func TestPageWithoutApplication(t *testing.T) {
 	if res := g.ask(request("POST", "/sessions/whoami", "", browserAccept)); res.StatusCode != 405 || !strings.HasPrefix(res.body, `{"type"`) {
 		t.Errorf("status %d body %q", res.StatusCode, res.body)
 	}
+}
+
+// People and programs are told the same: which side has no answer, and which header is at fault.
+func TestWhatRefusalsSay(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ln.Close() // nobody is there
+	g := newGateway(t, ln, trusting)
+	g.sessions.know("session_token "+marked, upstream.Answer{}, errOutage)
+	get := func(status int, path string, lines ...string) (res response) {
+		for range 20 { // an application that is down is tried again now and then
+			if res = g.get(path, lines...); res.StatusCode == status {
+				break
+			}
+		}
+		return res
+	}
+	f := func(status int, want, path string, lines ...string) {
+		t.Helper()
+		if res := get(status, path, lines...); res.StatusCode != status || !strings.Contains(res.body, `"detail":"`+want+`"`) {
+			t.Errorf("%s: status %d: %s", path, res.StatusCode, res.body)
+		}
+		if res := get(status, path, append(lines, browserAccept)...); res.StatusCode != status || !strings.Contains(res.body, "<p>"+want+"</p>") {
+			t.Errorf("%s: status %d: %s", path, res.StatusCode, res.body)
+		}
+	}
+	f(503, "Whose session this is cannot be known right now. Nobody was signed out. Try again.", "/x", "X-Session-Token: "+marked)
+	f(502, "The application could not be reached, or gave no usable answer.", "/public/x")
+	f(503, "The application cannot be reached right now, or has too much to do. Try again.", "/public/x")
+	f(400, "The header X-Forwarded-Uri must be there once, with one reading.", authPath, "X-Forwarded-Method: GET", "X-Forwarded-Host: a")
+	f(400, "The header X-Forwarded-Uri must be there once, with one reading.", authPath+"/traefik", about("GET", "/x", "X-Forwarded-Uri: /y")...)
+	f(400, "The header X-Original-URI must be there once, with one reading.", authPath+"/nginx",
+		"X-Original-Method: GET", "X-Original-URI: /x", "X-Original-URL: http://a/x")
 }

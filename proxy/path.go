@@ -2,12 +2,8 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"unicode/utf8"
 )
-
-// errTarget says that a request-target has more than one reading, or none. What exactly is wrong is not told to whoever sent it.
-var errTarget = errors.New("request-target has more than one reading")
 
 // byteClass sorts the bytes of a path: most stand for themselves, and the rest decide what has to be looked at.
 type byteClass uint8
@@ -51,7 +47,7 @@ const (
 // The result is a part of target when nothing had to be decoded, and else is appended to buf, which may be nil.
 func canonicalPath(target, buf []byte) ([]byte, forms, error) {
 	if len(target) == 0 || target[0] != '/' {
-		return nil, 0, errTarget
+		return nil, 0, errNoPath
 	}
 	path, rest := target, []byte(nil)
 	simple := true
@@ -61,7 +57,7 @@ scan:
 		case plain:
 		case slash:
 			if i > 0 && target[i-1] == '/' {
-				return nil, 0, errTarget
+				return nil, 0, errDoubleSlash
 			}
 		case dot:
 			if target[i-1] == '/' && !namesOn(target[i+1:]) { // only here can a dot segment begin
@@ -73,18 +69,32 @@ scan:
 			path, rest = target[:i], target[i+1:]
 			break scan
 		default:
-			return nil, 0, errTarget
+			return nil, 0, refusedByte(b)
 		}
 	}
 	for _, b := range rest { // nobody reads the query here, but it must not break the request line, nor hide a fragment
 		if b <= 0x20 || b == 0x7f || b == '#' {
-			return nil, 0, errTarget
+			return nil, 0, refusedByte(b)
 		}
 	}
 	if simple {
 		return path, 0, nil
 	}
 	return decodePath(path, buf, 0)
+}
+
+// refusedByte returns what is wrong with a byte that has no place in a target.
+func refusedByte(b byte) error {
+	switch {
+	case b == '\\':
+		return errBackslash
+	case b == '#':
+		return errFragment
+	case b > 0x7f:
+		return errRawByte
+	default:
+		return errControlByte
+	}
 }
 
 // namesOn reports whether the segment whose first byte is a dot is seen at its second byte to be a name, such as .well-known.
@@ -106,17 +116,17 @@ func decodePath(path, buf []byte, reading forms) (out []byte, found forms, err e
 		out = append(out, '/')
 		start := len(out) // of the name, or of what follows its last encoded slash
 		for len(name) > 0 {
-			b, n, ok := decodeByte(name)
-			if !ok {
-				return nil, 0, errTarget
+			b, n, err := decodeByte(name)
+			if err != nil {
+				return nil, 0, err
 			}
 			name = name[n:]
 			if b != '/' {
 				out = append(out, b)
 				continue
 			}
-			if len(out) == start || ambiguous(out[start:]) {
-				return nil, 0, errTarget
+			if fault := segmentFault(out[start:]); fault != nil {
+				return nil, 0, fault
 			}
 			found |= encodedSlash
 			if reading&encodedSlash != 0 {
@@ -126,8 +136,9 @@ func decodePath(path, buf []byte, reading forms) (out []byte, found forms, err e
 			}
 			start = len(out)
 		}
-		if ambiguous(out[start:]) || len(out) == start && (end < len(path) || more) { // empty, if only once its parameters are gone
-			return nil, 0, errTarget
+		// The last segment may be empty, but not if only once its parameters are gone.
+		if fault := segmentFault(out[start:]); fault == errDotSegment || fault != nil && (end < len(path) || more) {
+			return nil, 0, fault
 		}
 		if more {
 			found |= parameters
@@ -138,7 +149,7 @@ func decodePath(path, buf []byte, reading forms) (out []byte, found forms, err e
 		i = end + 1
 	}
 	if !utf8.Valid(out) {
-		return nil, 0, errTarget
+		return nil, 0, errBadUTF8
 	}
 	return out, found, nil
 }
@@ -149,9 +160,12 @@ func decodeParameters(out, b []byte, reading forms) ([]byte, error) {
 		out = append(out, ';')
 	}
 	for len(b) > 0 {
-		c, n, ok := decodeByte(b)
-		if !ok || c == '/' {
-			return nil, errTarget
+		c, n, err := decodeByte(b)
+		if err != nil {
+			return nil, err
+		}
+		if c == '/' {
+			return nil, errEncodedSlash
 		}
 		if reading&parameters != 0 {
 			out = append(out, c)
@@ -161,35 +175,45 @@ func decodeParameters(out, b []byte, reading forms) ([]byte, error) {
 	return out, nil
 }
 
-// ambiguous reports whether a decoded segment is a dot segment to some server: to all, or to those that decode first and then end a path at
-// '?' or '#', or drop the blanks at its end.
-func ambiguous(segment []byte) bool {
+// segmentFault returns what is wrong with a decoded segment: that it is empty, or that it is a dot segment to some server: to all, or to
+// those that decode first and then end a path at '?' or '#', or drop the blanks at its end.
+func segmentFault(segment []byte) error {
+	if len(segment) == 0 {
+		return errDoubleSlash
+	}
 	if i := bytes.IndexAny(segment, "?#"); i >= 0 {
 		segment = segment[:i]
 	}
-	name := bytes.TrimRight(segment, " ")
-	return string(name) == "." || string(name) == ".."
+	if name := bytes.TrimRight(segment, " "); string(name) == "." || string(name) == ".." {
+		return errDotSegment
+	}
+	return nil
 }
 
-// decodeByte returns the byte that b begins with, decoded, and how many bytes it takes. It reports false for a broken encoding, and for bytes
-// that may not be encoded. A '/' is always one that was encoded: path segments have no other.
-func decodeByte(b []byte) (c byte, n int, ok bool) {
+// decodeByte returns the byte that b begins with, decoded, and how many bytes it takes. It fails for a broken encoding, and for bytes that may
+// not be encoded. A '/' is always one that was encoded: path segments have no other.
+func decodeByte(b []byte) (c byte, n int, err error) {
 	if b[0] != '%' {
-		return b[0], 1, true
+		return b[0], 1, nil
 	}
 	if len(b) < 3 {
-		return 0, 0, false
+		return 0, 0, errBadEncoding
 	}
 	hi, lo := hexDigit(b[1]), hexDigit(b[2])
 	if hi > 15 || lo > 15 {
-		return 0, 0, false
+		return 0, 0, errBadEncoding
 	}
-	c = hi<<4 | lo
-	switch {
-	case c < 0x20, c == 0x7f, c == '\\', c == '%', c == ';':
-		return 0, 0, false
+	switch c = hi<<4 | lo; {
+	case c < 0x20, c == 0x7f:
+		return 0, 0, errControlByte
+	case c == '\\':
+		return 0, 0, errBackslash
+	case c == '%':
+		return 0, 0, errEncodedPercent
+	case c == ';':
+		return 0, 0, errEncodedSemicolon
 	}
-	return c, 3, true
+	return c, 3, nil
 }
 
 func hexDigit(b byte) byte {

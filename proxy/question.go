@@ -68,7 +68,7 @@ func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision,
 	case !policy.KnownMethod(method):
 		return ProxyFace, malformed(policy.UnsupportedMethod), nil
 	case len(path) == 0:
-		return ProxyFace, malformed(policy.MalformedTarget), nil
+		return ProxyFace, malformedTarget(targetFault([]byte(raw))), nil
 	case face != ProxyFace:
 		return face, policy.Decision{}, nil
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 // The headers in which the gateway explains itself.
 const (
 	reasonHeader = "X-Gatehouse-Reason"
+	detailHeader = "X-Gatehouse-Detail"
 	cacheHeader  = "X-Gatehouse-Cache"
 )
 
@@ -86,20 +86,16 @@ func status(d *policy.Decision) int {
 // request.
 func (r *request) answer(status int) {
 	status = r.understood(status)
+	say := wordsFor(status, r.detail(status))
 	writeProblem(r.ctx, status)
+	r.ctx.SetBody(say.problem)
 	if status == fasthttp.StatusMethodNotAllowed {
 		r.ctx.Response.Header.Set(fasthttp.HeaderAllow, allowedMethods[r.face])
-	}
-	if r.fault.header != "" {
-		r.ctx.SetBody(problem(status, "The header "+r.fault.header+" must be there once, with one reading."))
-	}
-	if detail := messageDetails[r.decision.Reason]; detail != "" {
-		r.ctx.SetBody(problem(status, detail))
 	}
 	r.share()
 	r.explain()
 	if r.face != WhoamiFace && r.face != KeysFace && r.face != HooksFace && browser(r.head.value) {
-		r.showPage(pages[status])
+		r.showPage(say.page)
 	}
 }
 
@@ -117,17 +113,18 @@ func writeProblem(ctx *fasthttp.RequestCtx, status int) {
 		h.SetStatusMessage([]byte(http.StatusText(status))) // which fasthttp does not know
 	}
 	h.SetContentType(problemJSON)
-	ctx.SetBody(problems[status])
+	ctx.SetBody(wordsFor(status, "").problem)
 }
 
 const problemJSON = "application/problem+json"
 
 // plainRefusal returns the bytes of a refusal to a client who is not served at all.
 func plainRefusal(status int) []byte {
+	problem := wordsFor(status, "").problem
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nConnection: close\r\nCache-Control: no-store\r\n%s: %s\r\nContent-Type: %s\r\n",
 		status, fasthttp.StatusMessage(status), fasthttp.HeaderRetryAfter, retryAfter, problemJSON)
-	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n", len(problems[status]))
-	return append(b, problems[status]...)
+	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n", len(problem))
+	return append(b, problem...)
 }
 
 // challenge is what RFC 9110 section 15.5.2 wants with every 401.
@@ -178,6 +175,9 @@ func (r *request) passOn(refusal *upstream.Refusal) {
 func (r *request) explain() {
 	if r.cfg.Explain && r.decision.Reason != "" {
 		r.ctx.Response.Header.Set(reasonHeader, string(r.decision.Reason))
+		if detail := detailOf(&r.decision); detail != "" {
+			r.ctx.Response.Header.Set(detailHeader, detail)
+		}
 	}
 }
 
@@ -201,41 +201,4 @@ func (r *request) explainRequirement() {
 		r.cfg.Logger.Warn("request was refused because an expression could not be evaluated: try it with gatehouse decide",
 			"route", r.decision.Route.Name, "error", failed, "not_logged", missed)
 	}
-}
-
-// details says what every refusal means.
-var details = map[int]string{
-	fasthttp.StatusBadRequest:                  "The request has more than one reading, or none.",
-	fasthttp.StatusUnauthorized:                "A valid session is needed.",
-	fasthttp.StatusForbidden:                   "This is not allowed.",
-	fasthttp.StatusNotFound:                    "There is nothing here.",
-	fasthttp.StatusMethodNotAllowed:            "The method is not supported.",
-	fasthttp.StatusConflict:                    "This has been done before.",
-	fasthttp.StatusRequestTimeout:              "The request came too slowly.",
-	fasthttp.StatusRequestEntityTooLarge:       "The body is larger than is taken here.",
-	fasthttp.StatusRequestURITooLong:           "The address is longer than is looked at.",
-	fasthttp.StatusMisdirectedRequest:          "This host is not served here.",
-	http.StatusTooEarly:                        "The request could be a replay. Send it again once the connection is established.",
-	fasthttp.StatusTooManyRequests:             "Too many from one client. Try again later.",
-	fasthttp.StatusRequestHeaderFieldsTooLarge: "The head of the request is larger than is looked at.",
-	fasthttp.StatusInternalServerError:         "The gateway failed. Nothing was let through.",
-	fasthttp.StatusBadGateway:                  "The application gave no usable answer.",
-	fasthttp.StatusServiceUnavailable:          "An answer cannot be had right now. Try again.",
-	fasthttp.StatusGatewayTimeout:              "The application did not answer in time.",
-	fasthttp.StatusHTTPVersionNotSupported:     "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
-}
-
-// problems holds the body of every refusal.
-var problems = func() map[int][]byte {
-	m := map[int][]byte{}
-	for status, detail := range details {
-		m[status] = problem(status, detail)
-	}
-	return m
-}()
-
-// problem returns the body of a refusal. Nothing in it comes from the request.
-func problem(status int, detail string) []byte {
-	return fmt.Appendf(nil, `{"type":"about:blank","title":%s,"status":%d,"detail":%s}`+"\n",
-		strconv.Quote(http.StatusText(status)), status, strconv.Quote(detail))
 }

@@ -195,6 +195,11 @@ func TestAccessLog(t *testing.T) {
 		"credential=bearer")
 	f(request("GET", "/%2e%2e/x?"+marked, ""), "client=127.0.0.1:", "method=GET", "path=/%2e%2e/x", "status=400", "verdict=malformed")
 	f(request("GET", "/sessions/whoami?x="+marked, "", alice), "face=whoami", "path=/sessions/whoami")
+	const written = " HTTP/1.1\r\nHost: APP.example.com.:8443\r\n"
+	for _, target := range []string{"/x", "/a//b", "/sessions/whoami"} {
+		f("GET "+target+written+"\r\n", "host=app.example.com ")
+	}
+	f("GET /x HTTP/1.1\r\nHost: a@b\r\n\r\n", "host=a@b ")
 	f(marked+"\r\n\r\n", "client=127.0.0.1:", `method=""`, `path=""`, "status=400", "reason=malformed_request")
 
 	c := g.dial()

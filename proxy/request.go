@@ -113,11 +113,11 @@ func (r *request) judge() policy.Decision {
 	case !policy.KnownMethod(h.method):
 		return malformed(policy.UnsupportedMethod)
 	case len(r.path) == 0:
-		return malformed(policy.MalformedTarget)
+		return malformedTarget(targetFault(r.raw))
 	}
 	host, ok := canonicalHost(h.host, r.scratch.host[:0])
 	if !ok {
-		return malformed(policy.MalformedTarget)
+		return malformedTarget(errBadHost)
 	}
 	r.target = Target{
 		Method: h.method, Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: h.destination(),
@@ -336,6 +336,9 @@ func (r *request) log(total time.Duration) {
 		slog.String("verdict", r.decision.Verdict.String()),
 		slog.String("reason", string(r.decision.Reason)),
 		slog.Float64("took_seconds", total.Seconds()),
+	}
+	if detail := detailOf(&r.decision); detail != "" {
+		attrs = append(attrs, slog.String("detail", detail))
 	}
 	if r.face == ForwardAuthFace || r.face == ExtAuthzFace {
 		attrs = append(attrs, slog.String("dialect", r.dialect.String()))

@@ -99,7 +99,8 @@ func headEnd(b []byte) int {
 	}
 }
 
-// scan looks through the lines of a head for those that are about the connection, and reports whether there is a date.
+// scan looks through the lines of a head for those that are about the connection, and reports whether there is a date. What announces
+// trailers, which are not passed on, becomes another line that is not: fasthttp takes a response for broken that announces some of them.
 func (c *appConn) scan(head []byte) (dated bool) {
 	c.connection = c.connection[:0]
 	for line := range bytes.Lines(head) {
@@ -109,6 +110,8 @@ func (c *appConn) scan(head []byte) (dated bool) {
 			c.connection = append(c.connection, bytes.TrimSpace(value))
 		case bytes.EqualFold(name, []byte(fasthttp.HeaderDate)):
 			dated = true
+		case bytes.EqualFold(name, []byte(fasthttp.HeaderTrailer)):
+			copy(name, fasthttp.HeaderUpgrade) // as long, and one of ownFields
 		}
 	}
 	return dated

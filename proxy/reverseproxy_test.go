@@ -165,7 +165,9 @@ func TestBodiesStreamBothWays(t *testing.T) {
 // Trailers end here, announced or not, in both directions: nothing follows a body that was not there when its head was judged. net/http
 // passes them on; docs/reference/http.md says that this gateway does not.
 func TestTrailersAreDropped(t *testing.T) {
-	for _, announced := range []string{"Trailer: X-Sum, X-User-Id\r\n", ""} {
+	for _, announced := range []string{
+		"Trailer: X-Sum, X-User-Id\r\n", "", "Trailer: Set-Cookie\r\n", "trailer: X-Sum,\r\n Content-Length\r\nTRAILER: \r\n",
+	} {
 		app := answering(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"+announced+
 			"\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-User-Id: root\r\n\r\n")
 		g := newGateway(t, app)

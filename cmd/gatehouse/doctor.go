@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ func runDoctor(c *call) error {
 	logout := c.flags.String("logout", "", "`URL` that ends the session when it is asked for with GET; needs --allow-logout")
 	allowLogout := c.flags.Bool("allow-logout", false, "end the session, and see whether it is let in afterwards")
 	wait := c.flags.Duration("logout-wait", 30*time.Second, "`DURATION` for which a sign-out is waited for, up to 10m")
+	admin := c.flags.String("admin-port", "", "`PORT` of the admin listener, to see whether it is open; default 9090, unless the URL is of this machine")
 	connect := c.flags.String("connect", "", "`HOST:PORT` to connect to in place of the URL's host, such as a deployment that has no name yet")
 	front := c.flags.String("front", "", "`NAME` of the front proxy, for advice: nginx, caddy, traefik, haproxy or envoy; else guessed")
 	rate := c.flags.Int("rate", 20, "`REQUESTS` a second at most, 1 to 100")
@@ -47,13 +49,15 @@ func runDoctor(c *call) error {
 	}
 	o := doctor.Options{
 		CookieName: *cookieName, Identity: *identity, RenewalDue: *renewal, Front: doctor.Front(*front), LogoutWait: *wait,
-		Headers: strings.Split(*headers, ","), Connect: *connect,
+		Headers: strings.Split(*headers, ","), Connect: *connect, AdminPort: *admin,
 	}
 	switch {
 	case *front != "" && !slices.Contains(doctor.Fronts(), o.Front):
 		return usageError{fmt.Errorf("--front: want one of %q", doctor.Fronts())}
 	case *connect != "" && notAddress(*connect):
 		return usageError{errors.New("--connect: want HOST:PORT")}
+	case *admin != "" && notPort(*admin):
+		return usageError{errors.New("--admin-port: want a number from 1 to 65535")}
 	case *rate < 1 || *rate > mostRate:
 		return usageError{fmt.Errorf("--rate must be 1 to %d", mostRate)}
 	case *wait <= 0 || *wait > 10*time.Minute:
@@ -192,6 +196,11 @@ func (c *call) secret(flag, source string) (string, error) {
 func notAddress(s string) bool {
 	_, port, err := net.SplitHostPort(s)
 	return err != nil || port == ""
+}
+
+func notPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err != nil || n == 0
 }
 
 // notToken reports whether a name cannot be one of a header (RFC 9110 section 5.6.2).

@@ -143,6 +143,9 @@ func (a *App) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	watch.Go(func() { a.certificates.Watch(watching) })
 	watch.Go(func() { a.watchKeys(watching) })
+	for _, u := range cfg.Services() {
+		watch.Go(func() { greet(watching, u, a.opts.Logger) })
+	}
 	for _, s := range a.services {
 		if s.hearing != nil {
 			watch.Go(func() { s.hearing.listener.Run(watching) })

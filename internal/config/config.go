@@ -79,8 +79,8 @@ type Config struct {
 	// /64; for a peer in trusted_proxies, the last address in X-Forwarded-For that is not in trusted_proxies. Default: its keys' defaults.
 	Limits Limits `yaml:"limits"`
 
-	// Explain says why a request was decided as it was: X-Gatehouse-Reason in refusals, which clients see, and X-Gatehouse-Cache to front
-	// proxies, applications and callers of whoami. Default false.
+	// Explain says why a request was decided as it was: X-Gatehouse-Reason and X-Gatehouse-Detail in refusals, which clients see, and
+	// X-Gatehouse-Cache to front proxies, applications and callers of whoami. Default false.
 	Explain bool `yaml:"explain"`
 
 	// Log is what is written to standard error. Default: its keys' defaults.

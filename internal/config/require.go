@@ -109,7 +109,8 @@ func reservedClaims() []string {
 func (l *loader) validateTokenHeader(name string, others IdentityHeaders) {
 	const path = "identity_token.header"
 	folded := strings.ToLower(name)
-	own := strings.HasPrefix(folded, "x-gatehouse-") && folded != "x-gatehouse-reason" && folded != "x-gatehouse-cache"
+	own := strings.HasPrefix(folded, "x-gatehouse-") &&
+		!slices.Contains([]string{"x-gatehouse-reason", "x-gatehouse-detail", "x-gatehouse-cache"}, folded)
 	switch {
 	case !isHeaderName(name):
 		l.report(path, "want the name of a header, such as X-Gatehouse-Jwt, got %s", quote(name))

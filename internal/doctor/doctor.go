@@ -26,6 +26,7 @@ type Options struct {
 	Identity   string     // what one of the identity headers holds for this session; empty if it is not known
 	RenewalDue bool       // the session service renews the cookie at the first request of this session
 
+	AdminPort  string        // of the admin listener, which should be out of reach; empty means 9090, unless the target is on this machine
 	Connect    string        // host:port to connect to in place of the host of Target; empty means that host
 	Front      Front         // empty means that it is guessed
 	Pause      time.Duration // between two requests

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -96,6 +98,31 @@ func TestWeaknesses(t *testing.T) {
 	f("logout ignored", "logout_ignored")
 }
 
+// The admin listener is looked for at its own port: not on this machine unless that is named, and what else listens there is no finding.
+func TestAdminPort(t *testing.T) {
+	f := func(page string, want ...string) {
+		t.Helper()
+		admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, page) }))
+		defer admin.Close()
+		o := options(t, startFake(t, "").url)
+		_, o.AdminPort, _ = strings.Cut(admin.Listener.Addr().String(), ":")
+		r, err := doctor.Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, ids(r)); diff != "" {
+			t.Errorf("%q: findings: %s", page, diff)
+		}
+	}
+	f("go_goroutines 1\ngatehouse_requests_total 1\n", "admin_exposed")
+	f("go_goroutines 1\nprometheus_build_info 1\n")
+
+	r, err := doctor.Run(t.Context(), options(t, startFake(t, "").url))
+	if err != nil || !slices.ContainsFunc(r.NotChecked, func(u doctor.Unchecked) bool { return strings.Contains(u.What, "admin listener") }) {
+		t.Errorf("%v, not checked: %v", err, r)
+	}
+}
+
 // TestPrint holds the width of what is printed for people. What was sent is not broken up.
 func TestPrint(t *testing.T) {
 	r, err := doctor.Run(t.Context(), options(t, startFake(t, "spoofed").url))
@@ -111,7 +138,7 @@ func TestPrint(t *testing.T) {
 			t.Errorf("%d columns: %s", len(line)-1, line)
 		}
 	}
-	if want := "Found: 1 critical. Not checked: 1.\n"; !strings.HasSuffix(text.String(), want) {
+	if want := "Found: 1 critical. Not checked: 2.\n"; !strings.HasSuffix(text.String(), want) {
 		t.Errorf("the last line is not %q", want)
 	}
 }
@@ -225,7 +252,7 @@ func TestCannot(t *testing.T) {
 func TestConnect(t *testing.T) {
 	o := options(t, "http://app.gatehouse-doctor.invalid")
 	o.Connect = strings.TrimPrefix(startFake(t, "").url, "http://")
-	if r, err := doctor.Run(t.Context(), o); err != nil || !r.Sound() || len(r.NotChecked) != 1 {
+	if r, err := doctor.Run(t.Context(), o); err != nil || !r.Sound() || len(r.NotChecked) != 2 {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }

@@ -2,6 +2,9 @@ package doctor
 
 import (
 	"bytes"
+	"net"
+	"net/netip"
+	"net/url"
 	"slices"
 )
 
@@ -15,7 +18,32 @@ func (e *examination) surfaces() {
 			open = append(open, Evidence{r.sent(), a.String()})
 		}
 	}
-	e.result("admin_exposed", High, open, "the admin listener is not passed on (its own port, 9090 by default, was not tried)")
+	well := "the admin listener is not passed on"
+	if admin := e.adminListener(); admin == nil {
+		e.unchecked("whether the admin listener is open at its own port", "run it on another machine, or give --admin-port")
+	} else {
+		r := e.get("/metrics")
+		if a := e.askAt(admin, r); a.ok() && bytes.Contains(a.body, []byte("gatehouse_")) { // others listen on 9090 too
+			open = append(open, Evidence{append(r.sent(), "(at port "+admin.Port()+")"), a.String()})
+		}
+		well += ", and not open at port " + admin.Port()
+	}
+	e.result("admin_exposed", High, open, well)
+}
+
+// adminListener returns where the admin listener would be that is open to the public, or nil if everybody may reach it who runs this.
+func (e *examination) adminListener() *url.URL {
+	host, port := e.Target.Hostname(), e.AdminPort
+	if e.Connect != "" {
+		host, _, _ = net.SplitHostPort(e.Connect)
+	}
+	if port == "" {
+		if addr, err := netip.ParseAddr(host); host == "localhost" || err == nil && addr.IsLoopback() {
+			return nil
+		}
+		port = "9090"
+	}
+	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
 }
 
 // ours reports whether a page looks like one of the admin listener.

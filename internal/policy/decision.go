@@ -110,7 +110,7 @@ type Decision struct {
 	Session *upstream.Session // nil unless the request has one, whatever the verdict
 	View    *View             // what the application is told; nil unless the verdict is Allowed, and all empty without a Session
 	Token   []byte            // and what it can verify; nil without a Session, or if there are no tokens
-	Err     error             // why there is no session, where a service or a view was asked, or what the session does not meet
+	Err     error             // why there is no session, what the session does not meet, or what is wrong with the request; may be nil
 
 	Renewed []string        // Set-Cookie lines for this very client
 	Source  upstream.Source // where the answer came from; meaningful when Session is set

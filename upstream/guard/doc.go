@@ -2,8 +2,8 @@
 //
 //   - no question is given longer than a deadline, time spent waiting for its turn and a second attempt included;
 //   - no more than a fixed number of questions are asked at once, and no more than another number wait for their turn;
-//   - a quarter of them, and a line of their own, is for credentials that stood for a session a moment ago ([Guard.Known]), whatever
-//     strangers present;
+//   - a quarter of them, one at least unless there is no more than one, and a line of their own, is for credentials that stood for a
+//     session a moment ago ([Guard.Known]), whatever strangers present;
 //   - no client causes more than its share of questions that end in a no;
 //   - a service that has failed many times in a row is left alone for a moment, and then tried with a few questions;
 //   - a question is asked a second time only if no byte of it reached the service, and never a third time;

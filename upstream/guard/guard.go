@@ -63,7 +63,7 @@ func New(store upstream.Store, cfg Config) *Guard {
 		timeout:   cmp.Or(cfg.Timeout, time.Second),
 		shares:    newShares(cfg.UnknownPerClient),
 		observe:   cfg.Observe,
-		strangers: newTurnstile(inFlight-inFlight/4, waiting),
+		strangers: newTurnstile(inFlight-reserved(inFlight), waiting),
 		all:       newTurnstile(inFlight, waiting+inFlight), // strangers who are through may have to wait once more
 	}
 	if g.observe == nil {
@@ -79,6 +79,10 @@ func New(store upstream.Store, cfg Config) *Guard {
 	return g
 }
 
+// reserved returns how many of the places are for questions about credentials that are known: a quarter, and one at least unless it is the
+// only one.
+func reserved(places int) int { return min(max(places/4, 1), places-1) }
+
 // Session asks the store within the limits. Besides the store's own errors it returns [upstream.ErrLimited] and outages: [ErrBusy],
 // [ErrBreakerOpen], and errors that wrap [context.DeadlineExceeded].
 func (g *Guard) Session(ctx context.Context, c upstream.Credential) (a upstream.Answer, err error) {
@@ -90,7 +94,7 @@ func (g *Guard) Session(ctx context.Context, c upstream.Credential) (a upstream.
 }
 
 // Known returns the Store to ask about credentials that stood for a session a moment ago. It is the Guard with two differences: a quarter
-// of the places is for these questions alone, and they are on no client's share. So those who present what nobody knows keep nobody
+// of the places, or one if there are two or three, is for these questions alone, and they are on no client's share. So those who present what nobody knows keep nobody
 // from being asked about again.
 func (g *Guard) Known() upstream.Store { return known{g} }
 

@@ -165,7 +165,7 @@ func TestDefaults(t *testing.T) {
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := newFake()
-		g := guard.New(fake, guard.Config{Timeout: time.Minute, MaxInFlight: 2, MaxWaiting: 3})
+		g := guard.New(fake, guard.Config{Timeout: time.Minute, MaxInFlight: 3, MaxWaiting: 3}) // two of them for strangers
 		for round := range 3 {
 			asked := 5 * round
 			release := fake.Hold()

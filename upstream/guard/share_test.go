@@ -150,6 +150,34 @@ func TestKnownAreAskedAboutInAFlood(t *testing.T) {
 	})
 }
 
+// However few places there are, one is for those who are known, if there is a second.
+func TestPlacesForTheKnown(t *testing.T) {
+	f := func(places, wantStrangers int) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			fake := newFake()
+			g := guard.New(fake, guard.Config{Timeout: time.Minute, MaxInFlight: places})
+			release := fake.Hold()
+			for i := range 2 * places {
+				go func() { _, _ = g.Session(t.Context(), from("192.0.2.1", i)) }()
+			}
+			synctest.Wait()
+			if n := g.InFlight(); n != wantStrangers {
+				t.Errorf("of %d places strangers have %d, want %d", places, n, wantStrangers)
+			}
+			release()
+			synctest.Wait()
+		})
+	}
+	f(1, 1)
+	f(2, 1)
+	f(3, 2)
+	f(4, 3)
+	f(7, 6)
+	f(8, 6)
+	f(64, 48)
+}
+
 func TestKnownIsAStoreWithinTheLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := newFake()

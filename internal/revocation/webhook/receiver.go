@@ -7,12 +7,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/tidwall/gjson"
 )
 
 // The headers of a message.
@@ -45,21 +44,28 @@ type Cache interface {
 type Receiver struct {
 	cache   Cache
 	secrets [][]byte // for signatures
-	keys    []string
+	keys    [][sha256.Size]byte
 	replays *replays
 }
 
 // replays are what has been received.
 type replays struct {
 	mu    sync.Mutex
-	seen  map[string]time.Time // ids of signed messages, and when each is too old anyway
-	sweep time.Time            // when the old ones are forgotten next
+	seen  map[note]time.Time // signed messages, and when each is too old anyway
+	sweep time.Time          // when the old ones are forgotten next
+}
+
+// A note is of a message that was received: the id that its sender gave it, and the secret that the sender has. Ids of two senders may be the
+// same.
+type note struct {
+	secret int // by its place in Receiver.secrets
+	id     string
 }
 
 // New returns a Receiver that believes signatures made with any of secrets, each at least 24 bytes, and any of the API keys. A secret that
 // begins with whsec_ is in base64 after that. There may be several of both so that they can be changed without a gap.
 func New(cache Cache, secrets, keys []string) (*Receiver, error) {
-	r := &Receiver{cache: cache, replays: &replays{seen: map[string]time.Time{}}}
+	r := &Receiver{cache: cache, replays: &replays{seen: map[note]time.Time{}}}
 	for _, s := range secrets {
 		secret, err := ParseSecret(s)
 		if err != nil {
@@ -71,7 +77,7 @@ func New(cache Cache, secrets, keys []string) (*Receiver, error) {
 		if len(k) < minSecret {
 			return nil, errShort
 		}
-		r.keys = append(r.keys, k)
+		r.keys = append(r.keys, sha256.Sum256([]byte(k)))
 	}
 	return r, nil
 }
@@ -83,7 +89,10 @@ func (r *Receiver) For(cache Cache) *Receiver {
 	return &other
 }
 
-const minSecret = 24 // bytes, as Standard Webhooks wants it
+const (
+	minSecret = 24  // bytes, as Standard Webhooks wants it
+	maxID     = 256 // bytes of the id of a message
+)
 
 var errShort = fmt.Errorf("want a secret of at least %d bytes, such as openssl rand -base64 32 makes", minSecret)
 
@@ -107,117 +116,102 @@ func (r *Receiver) Expects(header func(name string) string) bool {
 	if header(SignatureHeader) == "" {
 		return r.knows(header(KeyHeader))
 	}
-	return len(r.secrets) > 0 && header(IDHeader) != "" && header(TimestampHeader) != ""
+	return len(r.secrets) > 0 && isID(header(IDHeader)) && header(TimestampHeader) != ""
 }
+
+func isID(id string) bool { return id != "" && len(id) <= maxID }
 
 // Receive takes one message in, and returns when what it says is in force. header returns the value of a header line that is there exactly
 // once, and else nothing. The error says why the message was refused; nothing has been done then.
 func (r *Receiver) Receive(header func(name string) string, body []byte) error {
-	if err := r.authenticate(header, body, time.Now()); err != nil {
+	now := time.Now()
+	signers, at, err := r.authenticate(header, body, now)
+	if err != nil {
 		return err
 	}
-	return r.read(body)
+	m, err := read(body)
+	if err != nil {
+		return err
+	}
+	if !r.replays.first(signers, header(IDHeader), at, now) {
+		return ErrReplayed
+	}
+	m.tell(r.cache)
+	return nil
 }
 
-func (r *Receiver) authenticate(header func(name string) string, body []byte, now time.Time) error {
+// authenticate returns the secrets that the message was signed with, by their places, and when it was: none if it came with a key.
+func (r *Receiver) authenticate(header func(name string) string, body []byte, now time.Time) (signers []int, at time.Time, err error) {
 	id, stamp, signatures := header(IDHeader), header(TimestampHeader), header(SignatureHeader)
 	if signatures == "" {
 		if r.knows(header(KeyHeader)) {
-			return nil
+			return nil, at, nil
 		}
-		return ErrUnsigned
+		return nil, at, ErrUnsigned
 	}
-	if id == "" || len(id) > 256 || !r.signed(id, stamp, body, signatures) {
-		return ErrUnsigned
+	if !isID(id) {
+		return nil, at, ErrUnsigned
+	}
+	if signers = r.signers(id, stamp, body, signatures); len(signers) == 0 {
+		return nil, at, ErrUnsigned
 	}
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil {
-		return ErrOld
+		return nil, at, ErrOld
 	}
-	at := time.Unix(seconds, 0)
+	at = time.Unix(seconds, 0)
 	if at.Before(now.Add(-Tolerance)) || at.After(now.Add(Tolerance)) {
-		return ErrOld
+		return nil, at, ErrOld
 	}
-	return r.replays.first(id, at, now)
+	return signers, at, nil
 }
 
-// knows reports whether an Authorization line has one of the keys. How long it takes tells nothing of them but their lengths.
+// knows reports whether an Authorization line has one of the keys. How long it takes tells nothing of them, not even how long they are.
 func (r *Receiver) knows(authorization string) bool {
 	scheme, key, _ := strings.Cut(authorization, " ")
-	known := 0
+	presented, known := sha256.Sum256([]byte(key)), 0
 	for _, k := range r.keys {
-		known |= subtle.ConstantTimeCompare([]byte(k), []byte(key))
+		known |= subtle.ConstantTimeCompare(k[:], presented[:])
 	}
 	return strings.EqualFold(scheme, "bearer") && known == 1
 }
 
-// signed reports whether one of the signatures, which spaces separate, was made with one of the secrets.
-func (r *Receiver) signed(id, stamp string, body []byte, signatures string) bool {
-	for _, secret := range r.secrets {
+// signers returns the secrets, by their places, that one of the signatures was made with. Spaces separate signatures, of which there are
+// several while a sender changes its secret. Each is compared as it is spelt, so that a long list of them costs little.
+func (r *Receiver) signers(id, stamp string, body []byte, signatures string) (signers []int) {
+	for i, secret := range r.secrets {
 		mac := hmac.New(sha256.New, secret)
 		mac.Write([]byte(id + "." + stamp + "."))
 		mac.Write(body)
-		want := mac.Sum(nil)
+		want := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 		for signature := range strings.SplitSeq(signatures, " ") {
-			encoded, ok := strings.CutPrefix(signature, "v1,")
-			if !ok {
-				continue
-			}
-			if got, err := base64.StdEncoding.DecodeString(encoded); err == nil && hmac.Equal(got, want) {
-				return true
+			if hmac.Equal([]byte(signature), want) {
+				signers = append(signers, i)
+				break
 			}
 		}
 	}
-	return false
+	return signers
 }
 
-// first notes a signed message, and fails if it was noted before. Only those who can sign can make the notes grow.
-func (r *replays) first(id string, at, now time.Time) error {
+// first notes a signed message under each secret that it was signed with, so that it does not come again with one signature less. It
+// reports false if one of the notes was there. Only those who can sign can make the notes grow.
+func (r *replays) first(signers []int, id string, at, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !now.Before(r.sweep) {
-		for id, end := range r.seen {
+		for n, end := range r.seen {
 			if now.After(end) {
-				delete(r.seen, id)
+				delete(r.seen, n)
 			}
 		}
 		r.sweep = now.Add(Tolerance)
 	}
-	if _, ok := r.seen[id]; ok {
-		return ErrReplayed
+	if slices.ContainsFunc(signers, func(i int) bool { _, seen := r.seen[note{i, id}]; return seen }) {
+		return false
 	}
-	r.seen[id] = at.Add(Tolerance)
-	return nil
-}
-
-// read does what a message says: {"session_id": …}, {"identity_id": …} or {"all": true}, by itself or below data or, as an event of the type
-// session.deleted, with the session's id as data.id.
-func (r *Receiver) read(body []byte) error {
-	if !gjson.ValidBytes(body) {
-		return ErrUnread
+	for _, i := range signers {
+		r.seen[note{i, id}] = at.Add(Tolerance)
 	}
-	message := gjson.ParseBytes(body)
-	told := false
-	for _, part := range []gjson.Result{message, message.Get("data")} {
-		if id := part.Get("session_id"); id.Type == gjson.String && id.Str != "" {
-			r.cache.RevokeSession(id.Str)
-			told = true
-		}
-		if id := part.Get("identity_id"); id.Type == gjson.String && id.Str != "" {
-			r.cache.RevokeIdentity(id.Str)
-			told = true
-		}
-		if part.Get("all").Type == gjson.True {
-			r.cache.Flush()
-			told = true
-		}
-	}
-	if id := message.Get("data.id"); message.Get("type").Str == "session.deleted" && id.Type == gjson.String && id.Str != "" {
-		r.cache.RevokeSession(id.Str)
-		told = true
-	}
-	if !told {
-		return ErrUnread
-	}
-	return nil
+	return true
 }

@@ -82,6 +82,8 @@ func TestAuthentication(t *testing.T) {
 		f(with(sign(secret, id(), now, body), webhook.TimestampHeader, fmt.Sprint(now.Unix()+1)), body, webhook.ErrUnsigned)
 		f(with(sign(secret, id(), now, body), webhook.IDHeader, ""), body, webhook.ErrUnsigned)
 		f(sign(secret, "", now, body), body, webhook.ErrUnsigned)
+		f(sign(secret, strings.Repeat("m", 256), now, body), body, nil)
+		f(sign(secret, strings.Repeat("m", 257), now, body), body, webhook.ErrUnsigned)
 		good := sign(secret, id(), now, body)
 		f(with(good, webhook.SignatureHeader, "v1,AAAA v2,x "+good(webhook.SignatureHeader)), body, nil)
 		f(with(good, webhook.SignatureHeader, strings.TrimPrefix(good(webhook.SignatureHeader), "v1,")), body, webhook.ErrUnsigned)
@@ -98,6 +100,33 @@ func TestAuthentication(t *testing.T) {
 		f(headers(nil), body, webhook.ErrUnsigned)
 		// A signature that is wrong is not made good by a key: somebody has changed the message.
 		f(with(with(good, webhook.SignatureHeader, "v1,AAAA"), "Authorization", "Bearer "+key), body, webhook.ErrUnsigned)
+	})
+}
+
+// Two senders may give their messages the same ids, and one who signs with an old and a new secret is heard once, whichever signature is
+// left of its message.
+func TestReplayAcrossSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const body = `{"session_id":"s"}`
+		var l ledger
+		r := newReceiver(t, &l)
+		now := time.Now()
+		f := func(h func(string) string, want error) {
+			t.Helper()
+			if err := r.Receive(h, []byte(body)); !errors.Is(err, want) {
+				t.Errorf("error %v, want %v", err, want)
+			}
+		}
+		f(sign(secret, "msg_1", now, body), nil)
+		f(sign(another, "msg_1", now, body), nil)
+		f(sign(secret, "msg_1", now.Add(time.Second), body), webhook.ErrReplayed)
+
+		before, after := sign(secret, "msg_2", now, body), sign(another, "msg_2", now, body)
+		both := with(before, webhook.SignatureHeader, before(webhook.SignatureHeader)+" "+after(webhook.SignatureHeader))
+		f(both, nil)
+		f(both, webhook.ErrReplayed)
+		f(before, webhook.ErrReplayed)
+		f(after, webhook.ErrReplayed)
 	})
 }
 
@@ -167,6 +196,26 @@ func TestMessages(t *testing.T) {
 	f(`null`)
 	f(``)
 	f(`{"session_id":"s"`)
+
+	// Readers differ in which of several fields counts, so that all do, however they are spelt.
+	f(`{"session_id":"a","session_id":"b"}`, "session a", "session b")
+	f(`{"data":{"session_id":"a"},"data":{"identity_id":"b"}}`, "session a", "identity b")
+	f(`{"all":true,"all":false}`, "all")
+	f(`{"type":"session.deleted","type":"x","data":{"id":"s"}}`, "session s")
+	f(`{"session\u005fid":"\u0073"}`, "session s")
+
+	// A sender who meant more than is understood is not told that it was done.
+	f(`{"session_id":"s","identity_id":7}`)
+	f(`{"session_id":"s","identity_id":["i"]}`)
+	f(`{"session_id":"s","all":"true"}`)
+	f(`{"session_id":"s","data":{"all":1}}`)
+	f(`{"session_id":"s","identity_id":null,"all":null,"data":{}}`, "session s")
+	f(`{"session_id":"s","id":7,"type":["session.deleted"],"data":[7],"x":{"all":"no"}}`, "session s")
+	f(`[{"session_id":"s"}]`)
+	f(`"session_id"`)
+	f(`{"x":` + strings.Repeat("[", 60_000) + strings.Repeat("]", 60_000) + `,"session_id":"s"}`)
+	f(`{"session_id":"s"}{"all":true}`)
+	f("\xef\xbb\xbf" + `{"session_id":"s"}`)
 }
 
 func TestSecrets(t *testing.T) {
@@ -199,6 +248,7 @@ func TestExpects(t *testing.T) {
 	f(false, nil)
 	f(false, map[string]string{webhook.KeyHeader: "Bearer " + secret})
 	f(false, map[string]string{webhook.KeyHeader: key})
+	f(false, map[string]string{webhook.IDHeader: strings.Repeat("m", 257), webhook.TimestampHeader: "1", webhook.SignatureHeader: "v1,"})
 	f(false, map[string]string{webhook.SignatureHeader: signed(webhook.SignatureHeader), webhook.IDHeader: "msg_1"})
 	f(false, map[string]string{webhook.SignatureHeader: signed(webhook.SignatureHeader), webhook.TimestampHeader: "1"})
 	f(false, map[string]string{webhook.SignatureHeader: signed(webhook.SignatureHeader), webhook.KeyHeader: "Bearer " + key}) // one or the other
