@@ -84,8 +84,13 @@ func newBench(t testing.TB, app *proxy.App, request string) *bench {
 		Sessions: oneSession{able("alice")}, Passthrough: idle{},
 		Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true},
 	}
+	return newBenchOf(t, proxy.NewGate(service, quickPolicy(t, app)), []*proxy.Service{service}, request)
+}
+
+func newBenchOf(t testing.TB, gate *proxy.Gate, services []*proxy.Service, request string) *bench {
+	t.Helper()
 	b := &bench{Server: proxy.NewServer(proxy.Config{
-		Gate: proxy.NewGate(service, quickPolicy(t, app)), Services: []*proxy.Service{service},
+		Gate: gate, Services: services,
 		Observer: idle{}, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
 		Trusted: &proxy.Trusted{Unix: true}, Logger: slog.New(slog.DiscardHandler),
 	})}
@@ -162,6 +167,31 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 		})
 		if n != 0 {
 			t.Errorf("%s: %v allocations", c.Kind, n)
+		}
+	}
+}
+
+// Nor does one where there are several services, each with credentials of its own.
+func TestAnswersOfSeveralServicesDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	names := []proxy.Credentials{{TokenHeader: "X-Session-Token", Cookie: "sid", Bearer: true}, {TokenHeader: "X-Sid", Cookie: "ory_kratos_session"}}
+	for _, line := range []string{"X-Sid: " + realToken, "Cookie: sid=x; ory_kratos_session=" + realCookie} {
+		var services []*proxy.Service
+		for _, c := range names {
+			services = append(services, &proxy.Service{Label: c.Cookie, Sessions: oneSession{able("alice")}, Credentials: c})
+		}
+		p, err := policy.Compile([]policy.Rule{{Path: "/*", Access: policy.SessionAccess, App: quickApp(t), Service: services[1]}}, someHeaders)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBenchOf(t, proxy.NewGate(nil, p), services, request("GET", "/app/page?q=1", "", "Accept: */*", line))
+		if status := b.serve(); status != 200 {
+			t.Fatalf("status %d", status)
+		}
+		if n := testing.AllocsPerRun(1000, func() { b.serve() }); n != 0 {
+			t.Errorf("%.20s: %v allocations a request", line, n)
 		}
 	}
 }
