@@ -342,13 +342,22 @@ func TestWebSocketsOfSeveralServices(t *testing.T) {
 	b.ends()
 	a.lives()
 	b = p.socket("/b", "X-Session-Token: same")
+	own := p.socket("/a", "X-Session-Token: token-of-staff")
+	asked := p.customers.Questions()
 
 	p.configure(strings.Replace(p.yaml, routes("staff"), routes("customers"), 1))
 	if _, err := p.app.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	a.ends() // although the other service knows such a session, too
+	own.ends()
 	b.lives()
+	if n := p.customers.Questions() - asked; n != 0 {
+		t.Errorf("customers was asked %d times about what was presented to staff", n)
+	}
+	if text := p.get(p.admin + "/metrics").body; !strings.Contains(text, `gatehouse_tunnels_ended_total{cause="policy"} 2`+"\n") {
+		t.Error("the tunnels did not end because of the reload")
+	}
 }
 
 // TestReloadOfSeveralServices holds that a route may go to another service that there is, and to no other.
