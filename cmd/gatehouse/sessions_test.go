@@ -85,3 +85,44 @@ func TestSessions(t *testing.T) {
 	f("bob", other, "", "--all")
 	want(sessions(exitFailed, "not a token\n", "revoke", "--credential", "-"), "the gateway refused")
 }
+
+// TestSessionsOfSeveralServices lists, shows and revokes sessions of one service only, where another has some of the same names.
+func TestSessionsOfSeveralServices(t *testing.T) {
+	kratos := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"id":"s","active":true,"authenticator_assurance_level":"aal1","identity":{"id":"i"}}`))
+	}))
+	defer kratos.Close()
+	p := serveWith(t, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nupstreams:\n  staff: { kratos: { url: "+kratos.URL+" }, timeout: 20s }\n"+
+		"  customers: { kratos: { url: "+kratos.URL+" }, timeout: 20s }\nroutes:\n"+
+		"  - { match: { host: localhost, path: /* }, access: session, upstream: staff }\n  - { match: { path: /* }, access: session, upstream: customers }\n")
+	for _, host := range []string{"localhost", "shop.example.com"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.addresses["requests"]+"/sessions/whoami", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		req.Header.Set("X-Session-Token", "token")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	f := func(code int, pattern string, args ...string) {
+		t.Helper()
+		cmd := exec.Command(p.Path, append(append([]string{"sessions"}, args...), "--admin", p.addresses["administration"])...)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != code || !regexp.MustCompile(pattern).Match(out) {
+			t.Errorf("%v: %v, want exit code %d and %s\n%s", args, err, code, pattern, out)
+		}
+	}
+	f(exitOK, `^UPSTREAM +SESSION.*\ncustomers +s +i .*\nstaff +s +i .*\n$`, "list")
+	f(exitOK, `^UPSTREAM +SESSION.*\nstaff +s +i .*\n$`, "list", "--upstream", "staff")
+	f(exitOK, `(?s)^upstream +customers\nsession +s\n.*credential.*\nupstream +staff\nsession +s\n`, "show", "s")
+	f(exitOK, `(?s)^upstream +staff\nsession +s\n`, "show", "s", "--upstream", "staff")
+	f(exitFailed, `name of one of upstreams`, "revoke", "s", "--upstream", "nobody")
+	f(exitOK, `^revoked`, "revoke", "s", "--upstream", "staff")
+	f(exitOK, `^UPSTREAM +SESSION.*\ncustomers +s +i .*\n$`, "list")
+	f(exitOK, `^revoked`, "revoke", "s")
+	f(exitFailed, "nothing is remembered", "show", "s")
+}

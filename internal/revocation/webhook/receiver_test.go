@@ -164,7 +164,16 @@ func TestReplay(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		f(first, webhook.ErrOld)
-		f(sign(secret, "msg_2", time.Now(), body), nil)
+		second := sign(secret, "msg_2", time.Now(), body)
+		f(second, nil)
+
+		var other ledger
+		r = r.For(&other)
+		f(second, webhook.ErrReplayed)
+		f(sign(secret, "msg_3", time.Now(), body), nil)
+		if len(l.told) != 2 || len(other.told) != 1 {
+			t.Errorf("one cache was told %q, the other %q", l.told, other.told)
+		}
 	})
 }
 
