@@ -30,14 +30,14 @@ var mayImport = map[string][]string{
 	"internal/whoami":              {"upstream"},
 	"proxy":                        {"internal/policy", "upstream"},
 	"sessioncache":                 {"upstream"},
-	"upstream/embedded":            {"internal/whoami", "upstream"},
+	"upstream/embedded":            {"internal/pipe", "internal/whoami", "upstream"},
 	"upstream/guard":               {"upstream"},
 	"upstream/anyhttp":             {"upstream", "upstream/httpclient"},
 	"upstream/betterauth":          {"upstream", "upstream/httpclient"},
 	"upstream/crossid":             {"upstream", "upstream/httpclient"},
 	"upstream/httpclient":          {"upstream"},
 	"upstream/kratos":              {"upstream", "upstream/httpclient"},
-	"upstream/upstreamtest":        {"upstream"},
+	"upstream/upstreamtest":        {"internal/pipe", "upstream"},
 	"upstream/wacht":               {"upstream", "upstream/httpclient"},
 }
 

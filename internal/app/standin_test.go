@@ -160,3 +160,37 @@ func TestReloadToAnotherDialect(t *testing.T) {
 		t.Errorf("reload: %v", err)
 	}
 }
+
+// TestSignInPage leads a browser from a gateway to the page of the service that stands in, and back with a session.
+func TestSignInPage(t *testing.T) {
+	f := func(d dialect) {
+		t.Helper()
+		service := start(t, "upstream: { embedded: { dialect: "+d.name+", listen: 127.0.0.1:0, admin_listen: 127.0.0.1:0 }, timeout: 10s }")
+		own, admin := service.app.Address(app.Service).String(), service.app.Address(app.ServiceAdmin).String()
+		section := d.name + ": { url: http://" + own + " }"
+		if d.name == "crossid" {
+			section = d.name + ": { url: http://" + own + ", cookie: crossid_session }"
+		}
+		w := start(t, "upstream: { "+section+", timeout: 10s }",
+			"login: { url: http://"+admin+"/sign-in, allowed_hosts: [127.0.0.1] }")
+		a := w.get(w.url+"/.gatehouse/auth/traefik", "Accept", "text/html", "X-Forwarded-Method", "GET", "X-Forwarded-Proto", "http",
+			"X-Forwarded-Host", "127.0.0.1", "X-Forwarded-Uri", "/private?x=1")
+		page, err := url.Parse(a.header.Get("Location"))
+		if err != nil || a.status != http.StatusSeeOther && a.status != http.StatusFound {
+			t.Fatalf("%s: %d %v, %v", d.name, a.status, a.header, err)
+		}
+		to := page.Query().Get("return_to")
+		a = w.do(http.MethodPost, "http://"+admin+"/sign-in", url.Values{"email": {"a@example.com"}, "return_to": {to}}.Encode(),
+			"Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin")
+		if a.status != http.StatusSeeOther || a.header.Get("Location") != "http://127.0.0.1/private?x=1" {
+			t.Fatalf("%s: signing in answers %d, leads to %s", d.name, a.status, a.header.Get("Location"))
+		}
+		cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+		if a = w.get(w.url+"/private", "Cookie", cookie); a.status != http.StatusOK || !strings.Contains(a.body, "X-User-Id: ") {
+			t.Errorf("%s: %d %s", d.name, a.status, a.body)
+		}
+	}
+	for _, d := range dialects() {
+		f(d)
+	}
+}

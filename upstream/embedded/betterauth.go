@@ -26,7 +26,7 @@ func (s *Service) betterAuthAPI() map[string]handler {
 		}),
 		"POST /api/auth/sign-out": func(w http.ResponseWriter, r *http.Request) error {
 			if mine, _ := s.caller(r, now()); mine != nil {
-				if _, err := s.end(mine.IdentityID, func(x *session) bool { return x.ID == mine.ID }); err != nil {
+				if err := s.endOne(mine); err != nil {
 					return err
 				}
 			}

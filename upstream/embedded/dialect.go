@@ -109,6 +109,12 @@ func (s *Service) end(identityID string, which func(*session) bool) (count int, 
 	return count, err
 }
 
+// endOne ends one session.
+func (s *Service) endOne(x *session) error {
+	_, err := s.end(x.IdentityID, func(other *session) bool { return other.ID == x.ID })
+	return err
+}
+
 // endByToken ends the session of a token, for clients that present it in the body of a request.
 func (s *Service) endByToken(w http.ResponseWriter, token string, unknown error) error {
 	return writeNothing(w, s.change(func(e edit) error {

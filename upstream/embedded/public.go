@@ -214,7 +214,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusForbidden,
 			"Unable to log out because the logout token in the URL query does not match the session cookie.")
 	}
-	if _, err := s.end(x.IdentityID, func(other *session) bool { return other.ID == x.ID }); err != nil {
+	if err := s.endOne(x); err != nil {
 		return err
 	}
 	s.clearCookie(w)

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-proxy/gatehouse/internal/pipe"
 	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
 )
 
@@ -66,7 +67,7 @@ type Service struct {
 	closed  atomic.Bool
 	close   func() error
 	server  http.Server // of the connections that Dial makes
-	pipe    *pipeListener
+	pipe    *pipe.Listener
 	running sync.WaitGroup
 }
 
@@ -76,7 +77,7 @@ func Open(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open session service: %w", err)
 	}
-	s := &Service{cfg: cfg, key: make([]byte, keyLength), limit: maxRecords, pipe: newPipeListener()}
+	s := &Service{cfg: cfg, key: make([]byte, keyLength), limit: maxRecords, pipe: pipe.New()}
 	rand.Read(s.key)
 	saved := edit{}
 	if cfg.Path != "" {
@@ -124,7 +125,13 @@ func (s *Service) Admin() http.Handler { return s.admin }
 
 // Dial returns a connection to [Service.Public] that is in memory, so that a client in the same process needs no port. It fits
 // http.Transport.DialContext; network and addr are not looked at. It works in a testing/synctest bubble.
-func (s *Service) Dial(ctx context.Context, _, _ string) (net.Conn, error) { return s.pipe.dial(ctx) }
+func (s *Service) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := s.pipe.Dial(ctx, network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("dial session service: %w", err)
+	}
+	return c, nil
+}
 
 func (s *Service) serve() {
 	s.server = http.Server{Handler: s.public, ConnState: func(_ net.Conn, state http.ConnState) {

@@ -40,7 +40,7 @@ func (s *Service) signOut(w http.ResponseWriter, r *http.Request) error {
 	if x == nil || cmp.Or(r.URL.Query().Get("sign_in_id"), x.ID) != x.ID {
 		return errNoSignIn
 	}
-	if _, err := s.end(x.IdentityID, func(other *session) bool { return other.ID == x.ID }); err != nil {
+	if err := s.endOne(x); err != nil {
 		return err
 	}
 	return refuse(http.StatusUnauthorized, "signed out") // which Wacht says as 200, with a session in which nobody is signed in
