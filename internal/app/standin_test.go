@@ -39,13 +39,15 @@ func dialects() []dialect {
 	return []dialect{
 		{
 			"kratos", "/sessions/whoami", "expires_at",
-			[]string{http.MethodDelete, "/self-service/logout/api", `{"session_token":"TOKEN"}`}, "identity.traits.email",
+			[]string{http.MethodDelete, "/self-service/logout/api", `{"session_token":"TOKEN"}`},
+			"identity.traits.email",
 			func(base httpclient.Config, cookie string) (asker, error) {
 				return kratos.New(kratos.Config{URL: base.URL, Cookie: cookie})
 			},
 		},
 		{
-			"wacht", "/session", "data.active_signin.expires_at", []string{http.MethodPost, "/session/sign-out", ""},
+			"wacht", "/session", "data.active_signin.expires_at",
+			[]string{http.MethodPost, "/session/sign-out", ""},
 			"data.active_signin.user.primary_email_address.email",
 			func(base httpclient.Config, cookie string) (asker, error) {
 				return wacht.New(wacht.Config{HTTP: base, Cookie: cookie})
@@ -53,13 +55,16 @@ func dialects() []dialect {
 		},
 		{
 			"crossid", "/api/v1/auth/sessions/whoami", "expiresAt",
-			[]string{http.MethodDelete, "/api/v1/auth/sessions/revoke", `{"sessionToken":"TOKEN"}`}, "identity.email",
+			[]string{http.MethodDelete, "/api/v1/auth/sessions/revoke", `{"sessionToken":"TOKEN"}`},
+			"identity.email",
 			func(base httpclient.Config, cookie string) (asker, error) {
 				return crossid.New(crossid.Config{HTTP: base, Cookie: cookie})
 			},
 		},
 		{
-			"better_auth", "/api/auth/get-session", "session.expiresAt", []string{http.MethodPost, "/api/auth/sign-out", "{}"}, "user.email",
+			"better_auth", "/api/auth/get-session", "session.expiresAt",
+			[]string{http.MethodPost, "/api/auth/sign-out", "{}"},
+			"user.email",
 			func(base httpclient.Config, cookie string) (asker, error) {
 				return betterauth.New(betterauth.Config{HTTP: base, Cookie: cookie})
 			},

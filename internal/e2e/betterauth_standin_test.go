@@ -34,7 +34,8 @@ func TestBetterAuthClient(t *testing.T) {
 		}
 	}
 
-	a, _ := run(t, "listen: 127.0.0.1:0\nadmin: ''\nupstream: { embedded: { dialect: better_auth, listen: 127.0.0.1:0, admin_listen: 127.0.0.1:0 } }")
+	a, _ := run(t, "listen: 127.0.0.1:0\nadmin: ''\n"+
+		"upstream: { embedded: { dialect: better_auth, listen: 127.0.0.1:0, admin_listen: 127.0.0.1:0 } }")
 	g := &gatehouse{service: "http://" + a.Address(app.ServiceAdmin).String()}
 	own := "http://" + a.Address(app.Service).String()
 	mine := g.createSession(t, "alice@example.com")

@@ -41,25 +41,33 @@ type asker interface {
 func standIns() []standIn {
 	return []standIn{
 		{
-			whoami.Kratos, "ory_kratos_session", []upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer}, "expires_at",
+			whoami.Kratos, "ory_kratos_session",
+			[]upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer},
+			"expires_at",
 			func(cfg httpclient.Config, cookie string) (asker, error) {
 				return kratos.New(kratos.Config{URL: cfg.URL, Dial: cfg.Dial, Cookie: cookie})
 			},
 		},
 		{
-			whoami.Wacht, "__session", []upstream.Kind{upstream.SessionToken, upstream.Cookie}, "data.active_signin.expires_at",
+			whoami.Wacht, "__session",
+			[]upstream.Kind{upstream.SessionToken, upstream.Cookie},
+			"data.active_signin.expires_at",
 			func(cfg httpclient.Config, cookie string) (asker, error) {
 				return wacht.New(wacht.Config{HTTP: cfg, Cookie: cookie, Development: true})
 			},
 		},
 		{
-			whoami.Crossid, "crossid_session", []upstream.Kind{upstream.Cookie, upstream.Bearer}, "expiresAt",
+			whoami.Crossid, "crossid_session",
+			[]upstream.Kind{upstream.Cookie, upstream.Bearer},
+			"expiresAt",
 			func(cfg httpclient.Config, cookie string) (asker, error) {
 				return crossid.New(crossid.Config{HTTP: cfg, Cookie: cookie})
 			},
 		},
 		{
-			whoami.BetterAuth, "better-auth.session_token", []upstream.Kind{upstream.Cookie, upstream.Bearer}, "session.expiresAt",
+			whoami.BetterAuth, "better-auth.session_token",
+			[]upstream.Kind{upstream.Cookie, upstream.Bearer},
+			"session.expiresAt",
 			func(cfg httpclient.Config, cookie string) (asker, error) {
 				return betterauth.New(betterauth.Config{HTTP: cfg, Cookie: cookie})
 			},

@@ -58,7 +58,7 @@ func (s *Service) signToken(c claims) string {
 // readToken returns the claims of a token that signToken has made.
 func (s *Service) readToken(token string) (c claims, ok bool) {
 	parts := strings.Split(token, ".")
-	if len(parts) != 3 || parts[0] != tokenHead {
+	if len(parts) != 3 {
 		return c, false
 	}
 	encoding := base64.RawURLEncoding.Strict()
@@ -83,7 +83,7 @@ func (s *Service) sealToken(x *session, issued time.Time) string {
 
 func (s *Service) unsealToken(token string) (cookie, bool) {
 	c, ok := s.readToken(token)
-	return cookie{sessionID: c.Session, issued: time.Unix(c.IssuedAt, 0), expires: time.Unix(c.Expires, 0)}, ok && c.Session != ""
+	return cookie{sessionID: c.Session, issued: time.Unix(c.IssuedAt, 0), expires: time.Unix(c.Expires, 0)}, ok
 }
 
 // publicKeys answers with the JSON Web Key Set (RFC 7517) that tokens are verified by.

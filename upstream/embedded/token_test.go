@@ -114,6 +114,11 @@ func TestTokensRenew(t *testing.T) {
 		if token != "" || !strings.HasPrefix(cookie, "__session=ey") || strings.Contains(cookie, c.SessionToken) {
 			t.Errorf("a cookie is renewed by %q and %q", token, cookie)
 		}
+		short := user("c@example.test")
+		short.ExpiresIn = time.Hour
+		if a := w.public("GET", "/session", "", cookieHeader(w.create(short))); a.header.Get("Set-Cookie") == "" {
+			t.Error("a cookie that ends with its session is not renewed")
+		}
 		time.Sleep(7 * time.Hour) // past the end of the token
 		ask(cookieHeader(c), true)
 		time.Sleep(18 * time.Hour) // past that of the session
