@@ -116,7 +116,8 @@ func testPair(t *testing.T, service, written dialect) {
 			t.Fatal(err)
 		}
 		s, ends := got.Session, gjson.GetBytes(made.Session, service.expires).Time()
-		if early := ends.Sub(s.ExpiresAt); s.ID == "" || s.IdentityID != "a11ce000-0000-4000-8000-000000000001" || early < 0 || early > time.Millisecond {
+		if early := ends.Sub(s.ExpiresAt); s.ID == "" || s.IdentityID != "a11ce000-0000-4000-8000-000000000001" ||
+			early < 0 || early > time.Millisecond {
 			t.Errorf("session %s of %s until %v, want %v", s.ID, s.IdentityID, s.ExpiresAt, ends)
 		}
 		if email := gjson.GetBytes(s.Body, written.email).Str; email != "a@example.com" {

@@ -236,7 +236,8 @@ func TestNobody(t *testing.T) {
 	f(wacht, "GET", "/session/token", "", bad, down)
 
 	const closed = `503 {"code":"503","message":"Service Unavailable","status":"Service Unavailable"}`
-	f(crossid, "GET", "/api/v1/auth/sessions/whoami", "", `401 {"code":"401","message":"client is not authenticated.","status":"Unauthorized"}`, closed)
+	f(crossid, "GET", "/api/v1/auth/sessions/whoami", "",
+		`401 {"code":"401","message":"client is not authenticated.","status":"Unauthorized"}`, closed)
 	f(crossid, "GET", "/sessions/whoami", "", "404 404 page not found", closed)
 
 	const unavailable = `503 {"code":"SERVICE_UNAVAILABLE","message":"Service Unavailable"}`
@@ -328,7 +329,8 @@ func TestTooMuchToTell(t *testing.T) {
 
 	w := open(t, embedded.Config{Dialect: whoami.Wacht})
 	c := w.create(user("a@example.test"))
-	a := w.adminCall("PATCH", "/admin/identities/"+c.IdentityID, `[{"op":"add","path":"/traits/name","value":"`+strings.Repeat("x", 30<<10)+`"}]`)
+	a := w.adminCall("PATCH", "/admin/identities/"+c.IdentityID,
+		`[{"op":"add","path":"/traits/name","value":"`+strings.Repeat("x", 30<<10)+`"}]`)
 	if a.status != 400 || !strings.Contains(a.body, "shorten the name") {
 		t.Errorf("a name that grows: %d %s", a.status, a.body)
 	}
