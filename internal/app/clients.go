@@ -40,13 +40,14 @@ type forwarder interface {
 
 // newClient returns a client of the session service, and its URL. own is the embedded service, if it is that.
 func newClient(u config.NamedUpstream, own *embedded.Service, base httpclient.Config) (c client, err error) {
+	if own != nil {
+		u.Upstream, base.Dial = u.Embedded.StandsFor(), own.Dial
+	}
 	switch {
-	case own != nil:
-		return kratos.New(kratos.Config{
-			URL: base.URL, Cookie: u.Embedded.Cookie, MaxConns: base.MaxConns, Dial: own.Dial, UserAgent: base.UserAgent,
-		})
 	case u.Kratos != nil:
-		return kratos.New(kratos.Config{URL: base.URL, Cookie: u.Kratos.Cookie, MaxConns: base.MaxConns, UserAgent: base.UserAgent})
+		return kratos.New(kratos.Config{
+			URL: base.URL, Cookie: u.Kratos.Cookie, MaxConns: base.MaxConns, Dial: base.Dial, UserAgent: base.UserAgent,
+		})
 	case u.Wacht != nil:
 		return wacht.New(wacht.Config{HTTP: base, Cookie: u.Wacht.Cookie, Development: u.Wacht.Development})
 	case u.Crossid != nil:

@@ -143,8 +143,8 @@ func (q *Question) service(cfg *config.Config, u config.NamedUpstream, m *metric
 	var sessions proxy.Sessions = nobody{}
 	s = &service{Upstream: u.Upstream, name: u.Name}
 	switch {
-	case q.Statement != nil && u.Kratos == nil && u.Embedded == nil:
-		sessions = unaskable{unasked, errors.New("a session can be stated for Kratos and the embedded service only: present a credential")}
+	case q.Statement != nil && (u.HTTP != nil || u.Service().Dialect != config.DialectKratos):
+		sessions = unaskable{unasked, errors.New("a session can be stated in the words of Kratos only: present a credential")}
 	case q.Statement != nil:
 		statement, err := kratos.Parse(q.Statement)
 		if err != nil && !upstream.Definite(err) {

@@ -30,21 +30,21 @@ var mayImport = map[string][]string{
 	"internal/whoami":              {"upstream"},
 	"proxy":                        {"internal/policy", "upstream"},
 	"sessioncache":                 {"upstream"},
-	"upstream/embedded":            {"upstream"},
+	"upstream/embedded":            {"internal/pipe", "internal/whoami", "upstream"},
 	"upstream/guard":               {"upstream"},
 	"upstream/anyhttp":             {"upstream", "upstream/httpclient"},
 	"upstream/betterauth":          {"upstream", "upstream/httpclient"},
 	"upstream/crossid":             {"upstream", "upstream/httpclient"},
 	"upstream/httpclient":          {"upstream"},
 	"upstream/kratos":              {"upstream", "upstream/httpclient"},
-	"upstream/upstreamtest":        {"upstream"},
+	"upstream/upstreamtest":        {"internal/pipe", "upstream"},
 	"upstream/wacht":               {"upstream", "upstream/httpclient"},
 }
 
 // onlyIn says which packages alone may import a library that must not spread.
 var onlyIn = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/metrics", "internal/admin"},
-	"github.com/valyala/fasthttp":         {"proxy", "upstream/embedded"}, // the latter for its in-memory listener at most
+	"github.com/valyala/fasthttp":         {"proxy"},
 	"cel.dev/cel-go":                      {"internal/expression"},
 	"github.com/dgraph-io/ristretto":      {"sessioncache"},
 	"github.com/go-jose/go-jose":          {"internal/identitytoken"},

@@ -65,13 +65,22 @@ func sameServices(current, next *config.Config) error {
 	}
 	for _, u := range current.Services() {
 		for _, n := range next.Services() {
-			now, then := n.Service().Kind, u.Service().Kind
+			now, then := wordsOf(n.Upstream), wordsOf(u.Upstream)
 			if n.Name == u.Name && now != then {
 				return fmt.Errorf("%s is %s now and was %s, in whose words rules and identity headers are", n.Key, now, then)
 			}
 		}
 	}
 	return nil
+}
+
+// wordsOf names a service by the words in which it states sessions.
+func wordsOf(u *config.Upstream) string {
+	s := u.Service()
+	if u.Embedded != nil {
+		return fmt.Sprintf("%s (%s)", s.Kind, s.Dialect)
+	}
+	return s.Kind
 }
 
 // needRestart returns the names of the sections that differ and cannot change while the gateway runs.

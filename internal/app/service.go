@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
+	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
@@ -20,7 +21,8 @@ import (
 )
 
 // A service is a session service as the rest of the gateway sees it: a guarded Store, a way to pass questions through, and what is
-// remembered of its sessions. The embedded service is asked by the same client as any Kratos, over connections in memory.
+// remembered of its sessions. The embedded service is asked by the same client as the service that it stands in for, over connections in
+// memory.
 type service struct {
 	*config.Upstream
 	name     string // in upstreams; empty if it is the only one
@@ -48,7 +50,8 @@ func newService(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, 
 	s.url = base.String()
 	if own := u.Embedded; own != nil {
 		s.embedded, err = embedded.Open(embedded.Config{
-			Path: own.Path, Cookie: own.Cookie, Lifespan: own.Lifespan, BaseURL: s.url, Revoked: s.onEnded,
+			Dialect: whoami.Dialect(own.Dialect), Path: own.Path, Cookie: own.Cookie, Lifespan: own.Lifespan, BaseURL: s.url,
+			Revoked: s.onEnded,
 		})
 		if err != nil {
 			return nil, err

@@ -469,6 +469,6 @@ func TestDecideWithSeveralServices(t *testing.T) {
 	f(token("http://c.example.com/x"), "no_credential", "", "") // it takes no tokens
 	f(app.Question{Method: "GET", URL: "http://a.example.com/x", Statement: statement}, "session", "stated", "")
 	f(app.Question{Method: "GET", URL: "http://b.example.com/x", Statement: statement}, "session", "stated", "")
-	f(app.Question{Method: "GET", URL: "http://c.example.com/x", Statement: statement}, "", "", "can be stated for Kratos")
+	f(app.Question{Method: "GET", URL: "http://c.example.com/x", Statement: statement}, "", "", "can be stated in the words of Kratos")
 	f(app.Question{Method: "GET", URL: "http://c.example.com/public/x", Statement: statement}, "public", "", "")
 }

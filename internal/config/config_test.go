@@ -189,12 +189,32 @@ func TestDefaultsOfServices(t *testing.T) {
 	const token, cookie, bearer = upstream.SessionToken, upstream.Cookie, upstream.Bearer
 	f("kratos: { url: http://k }", "identity.id", config.DialectKratos, token, cookie, bearer)
 	f("embedded: {}", "identity.id", config.DialectKratos, token, cookie, bearer)
+	f("embedded: { dialect: wacht }", "data.active_signin.user_id", config.DialectWacht, token, cookie)
+	f("embedded: { dialect: crossid }", "identityId", config.DialectCrossid, cookie, bearer)
+	f("embedded: { dialect: better_auth }", "user.id", config.DialectBetterAuth, cookie, bearer)
 	f("wacht: { url: http://w }", "data.active_signin.user_id", config.DialectWacht, cookie)
 	f("wacht: { url: http://w, development: true }", "data.active_signin.user_id", config.DialectWacht, token, cookie)
 	f("crossid: { url: http://c }", "identityId", config.DialectCrossid, bearer)
 	f("crossid: { url: http://c, cookie: sid }", "identityId", config.DialectCrossid, cookie, bearer)
 	f("better_auth: { url: http://b }", "user.id", config.DialectBetterAuth, cookie, bearer)
 	f("http: { url: http://h, token_header: X-T, authenticated_when: 'true', paths: { identity_id: a.b } }", "a.b", config.DialectKratos, token)
+}
+
+// TestCookieOfEmbedded tests that the embedded service calls its cookie what the service that it stands in for does.
+func TestCookieOfEmbedded(t *testing.T) {
+	f := func(embedded, want string) {
+		t.Helper()
+		u := parse(t, "upstream: { embedded: { "+embedded+" } }").Upstream
+		if got := u.Service(); got.Cookie != want || u.Embedded.Cookie != want {
+			t.Errorf("%s: cookie %s of %+v, want %s", embedded, u.Embedded.Cookie, got, want)
+		}
+	}
+	f("", "ory_kratos_session")
+	f("dialect: kratos", "ory_kratos_session")
+	f("dialect: wacht", "__session")
+	f("dialect: crossid", "crossid_session")
+	f("dialect: better_auth", "better-auth.session_token")
+	f("dialect: better_auth, cookie: sid", "sid")
 }
 
 // paths returns the paths of all keys in a YAML document.

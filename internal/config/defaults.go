@@ -59,6 +59,7 @@ func defaultApp() App { return App{MaxConns: 1024, HeadTimeout: time.Minute} }
 
 func (e *Embedded) setDefaults() {
 	*e = Embedded{
+		Dialect:     DialectKratos,
 		Cookie:      "ory_kratos_session",
 		Listen:      "127.0.0.1:4433",
 		AdminListen: "127.0.0.1:4434",

@@ -21,7 +21,7 @@ upstream:
 	everyEmbedded = `
 admin: ""
 upstream:
-  embedded: { path: sessions.db, cookie: sid, listen: "[::1]:5433", admin_listen: "", lifespan: 1h30m }
+  embedded: { dialect: crossid, path: sessions.db, cookie: sid, listen: "[::1]:5433", admin_listen: "", lifespan: 1h30m }
   timeout: 90ms
   max_in_flight: 7
 ` + every
@@ -157,7 +157,9 @@ func TestEveryKey(t *testing.T) {
 	equal(t, parse(t, everyKratos), &want)
 
 	want.Upstream.Kratos = nil
-	want.Upstream.Embedded = &config.Embedded{Path: "sessions.db", Cookie: "sid", Listen: "[::1]:5433", Lifespan: 90 * time.Minute}
+	want.Upstream.Embedded = &config.Embedded{
+		Dialect: config.DialectCrossid, Path: "sessions.db", Cookie: "sid", Listen: "[::1]:5433", Lifespan: 90 * time.Minute,
+	}
 	equal(t, parse(t, everyEmbedded), &want)
 
 	want.Upstream.Embedded = nil

@@ -21,7 +21,7 @@ type Upstream struct {
 	// HTTP is any endpoint that says whose session a request carries. Default none.
 	HTTP *HTTP `yaml:"http,omitempty"`
 
-	// Embedded is a session service inside of Gatehouse itself, with the API of Kratos: for development and tests. Default none.
+	// Embedded is a session service inside of Gatehouse itself that stands in for another: for development and tests. Default none.
 	Embedded *Embedded `yaml:"embedded,omitempty"`
 
 	// Timeout is how long one question may take before it counts as an outage; 1ms to 1m. Default 1s.
@@ -49,17 +49,21 @@ type Kratos struct {
 
 // An Embedded is the session service inside of Gatehouse.
 type Embedded struct {
+	// Dialect is which service it stands in for: kratos, wacht, crossid or better_auth. Its public API is that service's. Default kratos.
+	Dialect Dialect `yaml:"dialect"`
+
 	// Path is the file that keeps the sessions; empty keeps them in memory, until Gatehouse ends. Default empty.
 	Path string `yaml:"path"`
 
-	// Cookie is the name of its session cookie. Default ory_kratos_session.
+	// Cookie is the name of its session cookie. Default ory_kratos_session, __session, crossid_session or better-auth.session_token, by
+	// dialect.
 	Cookie string `yaml:"cookie"`
 
 	// Listen is where its public API is served: host:port, or empty for nowhere. Default 127.0.0.1:4433.
 	Listen string `yaml:"listen"`
 
-	// AdminListen is where its admin API is served: host:port, or empty for nowhere. Whoever reaches it can create a session for anybody.
-	// Default 127.0.0.1:4434.
+	// AdminListen is where its admin API and the page /sign-in are served: host:port, or empty for nowhere. Whoever reaches it can create a
+	// session for anybody. Default 127.0.0.1:4434.
 	AdminListen string `yaml:"admin_listen"`
 
 	// Lifespan is how long a session lives after it was created or extended; 1s to 87600h (ten years). Default 24h.

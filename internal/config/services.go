@@ -153,10 +153,39 @@ func (u *Upstream) services() (all []Service) {
 		})
 	}
 	if e := u.Embedded; e != nil {
-		kratos.Kind, kratos.Cookie = "embedded", e.Cookie
-		all = append(all, kratos)
+		s := e.StandsFor().Service()
+		s.Kind = "embedded"
+		all = append(all, s)
 	}
 	return all
+}
+
+// StandsFor returns the service that is stood in for, as one would configure it but for its URL.
+func (e *Embedded) StandsFor() *Upstream {
+	switch e.Dialect {
+	case DialectWacht:
+		return &Upstream{Wacht: &Wacht{Cookie: e.Cookie, Development: true}}
+	case DialectCrossid:
+		return &Upstream{Crossid: &Crossid{Cookie: e.Cookie}}
+	case DialectBetterAuth:
+		return &Upstream{BetterAuth: &BetterAuth{Cookie: e.Cookie}}
+	default:
+		return &Upstream{Kratos: &Kratos{Cookie: e.Cookie}}
+	}
+}
+
+// defaultCookie returns the name of its session cookie where none is configured.
+func (e *Embedded) defaultCookie() string {
+	switch e.Dialect {
+	case DialectWacht:
+		return "__session"
+	case DialectCrossid:
+		return "crossid_session" // Crossid documents none
+	case DialectBetterAuth:
+		return "better-auth.session_token"
+	default:
+		return "ory_kratos_session"
+	}
 }
 
 // Takes reports whether the service takes credentials of a kind.

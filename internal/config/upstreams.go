@@ -58,6 +58,11 @@ func (l *loader) settle(c *Config) {
 	if _, set := l.set["upstream"]; !set && len(c.Upstreams) > 0 {
 		c.Upstream = Upstream{}
 	}
+	for _, u := range c.Services() {
+		if _, set := l.set[u.Key+".embedded.cookie"]; !set && u.Embedded != nil {
+			u.Embedded.Cookie = u.Embedded.defaultCookie()
+		}
+	}
 	services := slices.DeleteFunc(c.Services(), func(u NamedUpstream) bool { return u.Service().Kind == "" })
 	if len(services) == 0 {
 		return
@@ -194,7 +199,7 @@ func (c *Config) warnOfUpstreams(warn func(format string, args ...any)) {
 // neverMet says what of a requirement no session can meet, since the service does not say it.
 func (u *NamedUpstream) neverMet(warn func(format string, args ...any), path string, r Require) {
 	s := u.Service()
-	if s.Kind == "kratos" || s.Kind == "embedded" {
+	if s.Dialect == DialectKratos && u.HTTP == nil {
 		return
 	}
 	var missing []string

@@ -2,14 +2,12 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,32 +19,14 @@ const betterAuthCookie = "better-auth.session_token"
 
 // A betterAuth is a Better Auth server with an application beside it, in a directory with what the official client needs.
 type betterAuth struct {
-	t    *testing.T
-	dir  string
-	node string
-	url  string
+	*script
+	url string
 }
 
 // startBetterAuth runs the server until the test ends. What it is made of is pinned in testdata/betterauth, and comes from npm.
 func startBetterAuth(t *testing.T) *betterAuth {
 	t.Helper()
-	b := &betterAuth{t: t, dir: t.TempDir()}
-	var err error
-	if b.node, err = exec.LookPath("node"); err != nil {
-		t.Fatalf("node is not there: install Node.js 20 or later (Debian: apt-get install nodejs npm)")
-	}
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		t.Fatalf("npm is not there: install it (Debian: apt-get install npm)")
-	}
-	if err := os.CopyFS(b.dir, os.DirFS(filepath.Join("testdata", "betterauth"))); err != nil {
-		t.Fatal(err)
-	}
-	install := exec.CommandContext(t.Context(), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	install.Dir = b.dir
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
+	b := &betterAuth{script: install(t, "betterauth")}
 	server := exec.Command(b.node, "server.mjs")
 	server.Dir, server.Stderr = b.dir, os.Stderr
 	hold, err := server.StdinPipe()
@@ -151,16 +131,8 @@ type betterAuthSession struct {
 // client lets the official client ask a gateway for the session of a cookie.
 func (b *betterAuth) client(gate, cookie string) (s betterAuthSession) {
 	b.t.Helper()
-	cmd := exec.CommandContext(b.t.Context(), b.node, "client.mjs", gate, cookie)
-	cmd.Dir = b.dir
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		b.t.Fatalf("client: %v\n%s", err, &stderr)
-	}
-	if err := json.Unmarshal(out, &s); err != nil || s.Error != nil {
-		b.t.Fatalf("client: %v, %s", err, out)
+	if b.run(&s, gate, cookie, "getSession", "{}"); s.Error != nil {
+		b.t.Fatalf("client: %v", s.Error)
 	}
 	return s
 }

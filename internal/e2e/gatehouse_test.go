@@ -1,12 +1,12 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -77,10 +77,14 @@ type created struct {
 	Session struct{ ID string }          `json:"session"`
 }
 
-func (g *gatehouse) createSession(t *testing.T, email string) (c created) {
+func (g *gatehouse) createSession(t *testing.T, email string) created {
 	t.Helper()
-	body := fmt.Appendf(nil, `{"identity":{"traits":{"email":%q}}}`, email)
-	resp, err := http.Post(g.service+"/admin/sessions", "application/json", bytes.NewReader(body))
+	return g.create(t, fmt.Sprintf(`{"identity":{"traits":{"email":%q}}}`, email))
+}
+
+func (g *gatehouse) create(t *testing.T, body string) (c created) {
+	t.Helper()
+	resp, err := http.Post(g.service+"/admin/sessions", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ func (s *Service) adminAPI() http.Handler {
 	api.Handle("GET /version", handler(func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, http.StatusOK, map[string]string{"version": "v26.2.0+embedded"})
 	}))
+	api.Handle("/sign-in", s.signInAPI())
 	healthRoutes(api)
 
 	mux := http.NewServeMux() // Kratos adds the prefix where it is missing

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
 )
 
 // A session cookie is framed as Kratos frames its own (github.com/gorilla/securecookie), and as long:
@@ -32,6 +34,9 @@ type cookie struct {
 
 // seal makes a new cookie value for x.
 func (s *Service) seal(x *session, issued time.Time) string {
+	if s.cfg.Dialect == whoami.Wacht {
+		return s.sealToken(x, issued)
+	}
 	payload := make([]byte, cookiePayload)
 	rand.Read(payload)
 	copy(payload, x.ID)
@@ -43,6 +48,9 @@ func (s *Service) seal(x *session, issued time.Time) string {
 // unseal reads a cookie value that seal has made. As with Kratos, a cookie can be read for one lifespan after its issue, even if the
 // session has been extended since; or until the expiry that it tells of, if that is later.
 func (s *Service) unseal(value string, at time.Time) (cookie, bool) {
+	if s.cfg.Dialect == whoami.Wacht {
+		return s.unsealToken(value)
+	}
 	if len(value) != cookieLength {
 		return cookie{}, false
 	}
@@ -125,10 +133,15 @@ func hashToken(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// newID returns a random UUID (RFC 9562, section 5.4).
+// newID returns a random UUID.
 func newID() string {
 	var b [16]byte
 	rand.Read(b[:])
+	return uuid(b)
+}
+
+// uuid writes random bytes as a UUID of version 4 (RFC 9562, section 5.4).
+func uuid(b [16]byte) string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])

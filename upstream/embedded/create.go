@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
 )
 
 // A NewSession says which session to create. Exactly one of Identity and IdentityID is given.
@@ -58,7 +60,7 @@ func (s *Service) Create(n NewSession) (Created, error) {
 		return Created{}, fmt.Errorf("create session: %w", err)
 	}
 	x.TokenHash = hashToken(token)
-	var view sessionJSON
+	var body json.RawMessage
 	err = s.change(func(e edit) error {
 		i, err := s.identityFor(n, at)
 		if err != nil {
@@ -73,14 +75,17 @@ func (s *Service) Create(n NewSession) (Created, error) {
 		if i != s.state.identities[i.ID] {
 			e.identities[i.ID] = i
 		}
-		view = sessionView(x, s.identityView(i), x.Devices, at)
-		return nil
+		body, err = s.tell(x, i, at)
+		return err
 	})
 	if err != nil {
 		return Created{}, fmt.Errorf("create session: %w", err)
 	}
-	body, err := json.Marshal(view)
-	return Created{token, Cookie{s.cfg.Cookie, s.seal(x, at)}, body, x.ID, x.IdentityID}, err
+	sealed := s.seal(x, at)
+	if s.cfg.Dialect == whoami.Wacht {
+		token = sealed // it has no other
+	}
+	return Created{token, Cookie{s.cfg.Cookie, sealed}, body, x.ID, x.IdentityID}, nil
 }
 
 // newSession makes all of a session but its identity and its token.
@@ -99,6 +104,8 @@ func (s *Service) newSession(n NewSession, at time.Time) (*session, error) {
 		return nil, refuse(http.StatusBadRequest, "aal: want aal1 or aal2")
 	}
 	switch {
+	case n.RequireAAL2 && s.cfg.Dialect != whoami.Kratos:
+		return nil, refuse(http.StatusBadRequest, "require_aal2: only Kratos has levels of assurance")
 	case n.ExpiresIn < 0 || n.ExpiresIn > maxLifespan:
 		return nil, refuse(http.StatusBadRequest, "expires_in: want more than nothing and at most ten years")
 	case n.ExpiresIn > 0:
@@ -131,10 +138,7 @@ func (s *Service) identityFor(n NewSession, at time.Time) (*identity, error) {
 	if i.State != active {
 		return nil, refuse(http.StatusBadRequest, "the identity is inactive")
 	}
-	if !fits(s.identityView(i), maxIdentity) {
-		return nil, refuse(http.StatusBadRequest, "identity: want at most 32 KiB")
-	}
-	return i, nil
+	return i, s.fits(i)
 }
 
 func (s *Service) wanted(n NewIdentity, at time.Time) (*identity, error) {
@@ -180,6 +184,17 @@ func compact(raw json.RawMessage) (json.RawMessage, bool) {
 	var b bytes.Buffer
 	err := json.Compact(&b, raw)
 	return b.Bytes(), err == nil
+}
+
+// fits returns an error if i is too large to be told.
+func (s *Service) fits(i *identity) error {
+	if !fits(s.identityView(i), maxIdentity) {
+		return refuse(http.StatusBadRequest, "identity: want at most 32 KiB")
+	}
+	if told, err := s.tell(&session{}, i, time.Time{}); err != nil || len(told) > maxStatement {
+		return refuse(http.StatusBadRequest, "identity: want less than 60 KiB as whoami tells it: shorten the name or the email")
+	}
+	return nil
 }
 
 // fits reports whether v is at most limit bytes of JSON.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -109,36 +107,31 @@ func pageLinks(path string, q url.Values, total, page, size int) string {
 	return strings.Join(links, ",")
 }
 
-// A cursor is a place in the list of all sessions: right after the session of that age and id.
-type cursor struct {
-	issued time.Time
-	id     string
-}
+// Pages of all sessions start after a session, and not after a number of them. What stands for it, here and in a page token, is a session
+// of that age and id; the start of the list is before every session.
+var listStart = &session{IssuedAt: time.Date(2200, 12, 31, 23, 59, 59, 0, time.UTC), ID: "00000000-0000-0000-0000-000000000000"}
 
 const cursorTime = "2006-01-02 15:04:05.999999999"
 
-// The start of the list is before every session.
-var firstCursor = cursor{time.Date(2200, 12, 31, 23, 59, 59, 0, time.UTC), "00000000-0000-0000-0000-000000000000"}
-
-func (c cursor) token() string {
-	return base64.RawURLEncoding.EncodeToString([]byte("id=" + c.id + "/created_at=" + c.issued.Format(cursorTime)))
+func cursor(x *session) string {
+	return base64.RawURLEncoding.EncodeToString([]byte("id=" + x.ID + "/created_at=" + x.IssuedAt.Format(cursorTime)))
 }
 
-func parseCursor(token string) (cursor, error) {
+func parseCursor(token string) (*session, error) {
 	if token == "" {
-		return firstCursor, nil
+		return listStart, nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	id, issued, ok := strings.Cut(strings.TrimPrefix(string(raw), "id="), "/created_at=")
 	_, err2 := parseID(id)
 	at, err3 := time.Parse(cursorTime, issued)
 	if err != nil || err2 != nil || err3 != nil || !ok {
-		return cursor{}, refuse(http.StatusBadRequest, "The page token is invalid, do not craft your own page tokens")
+		return nil, refuse(http.StatusBadRequest, "The page token is invalid, do not craft your own page tokens")
 	}
-	return cursor{at, id}, nil
+	return &session{ID: id, IssuedAt: at}, nil
 }
 
-// listAll lists the sessions of everybody, in pages that start after a session and not after a number of them.
+// listAll lists the sessions of everybody.
 func (s *Service) listAll(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	keep, err := activeParameter(r)
@@ -154,50 +147,32 @@ func (s *Service) listAll(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	size := pageSize(q.Get("page_size"))
-	found, identities := s.after(after, keep, size)
-	link := func(rel string, c cursor) string {
+	link := func(rel string, x *session) string {
 		q.Set("page_size", strconv.Itoa(size))
-		q.Set("page_token", c.token())
+		q.Set("page_token", cursor(x))
 		return "</admin/sessions?" + q.Encode() + `>; rel="` + rel + `"`
 	}
-	links := link("first", firstCursor)
+	links := link("first", listStart)
+
+	s.mu.RLock()
+	found := s.state.of("", func(x *session) bool { return keep(x) && newestFirst(after, x) < 0 })
 	if len(found) > size {
 		found = found[:size]
-		links += "," + link("next", cursor{found[size-1].IssuedAt, found[size-1].ID})
+		links += "," + link("next", found[size-1])
 	}
 	w.Header().Set("Link", links)
-
 	views := []sessionJSON{}
-	for n, x := range found {
+	for _, x := range found {
 		var shown *identityJSON
 		var devices []device
 		if withIdentity {
-			shown = s.listedIdentity(identities[n])
+			shown = s.listedIdentity(s.state.identities[x.IdentityID])
 		}
 		if withDevices {
 			devices = x.Devices
 		}
 		views = append(views, sessionView(x, shown, devices, now()))
 	}
+	s.mu.RUnlock()
 	return writeJSON(w, http.StatusOK, views)
-}
-
-// after returns up to one more than size of the sessions after c that keep wants, and their identities.
-func (s *Service) after(c cursor, keep func(*session) bool, size int) ([]*session, []*identity) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var all []*session
-	for _, x := range s.state.sessions {
-		if keep(x) {
-			all = append(all, x)
-		}
-	}
-	slices.SortFunc(all, newestFirst)
-	start := sort.Search(len(all), func(n int) bool { return newestFirst(all[n], &session{IssuedAt: c.issued, ID: c.id}) > 0 })
-	all = all[start:min(start+size+1, len(all))]
-	identities := make([]*identity, len(all))
-	for n, x := range all {
-		identities[n] = s.state.identities[x.IdentityID]
-	}
-	return all, identities
 }

@@ -32,8 +32,8 @@ func (s *Service) patchIdentity(w http.ResponseWriter, r *http.Request) error {
 		if err := next.patch(ops); err != nil {
 			return refuse(http.StatusBadRequest, "failed to apply JSON patch: "+err.Error())
 		}
-		if !fits(s.identityView(&next), maxIdentity) {
-			return refuse(http.StatusBadRequest, "identity: want at most 32 KiB")
+		if err := s.fits(&next); err != nil {
+			return err
 		}
 		next.UpdatedAt = at
 		if next.State != old.State {

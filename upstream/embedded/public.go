@@ -6,24 +6,18 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
 )
 
 // maxBody bounds the body of every request, in bytes.
 const maxBody = 64 << 10
 
-func (s *Service) publicAPI() http.Handler {
+func (s *Service) publicAPI(routes map[string]handler) http.Handler {
 	api := http.NewServeMux()
-	// Kratos answers whoami to every method; DELETE is one by accident, and measured.
-	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"} {
-		api.Handle(m+" /sessions/whoami", handler(s.whoami))
+	for pattern, h := range routes {
+		api.Handle(pattern, s.told(h))
 	}
-	api.Handle("GET /sessions", handler(s.listMine))
-	api.Handle("DELETE /sessions", handler(s.revokeOthers))
-	api.Handle("DELETE /sessions/{id}", handler(s.revokeOne))
-	api.Handle("DELETE /self-service/logout/api", handler(s.logoutByToken))
-	api.Handle("GET /self-service/logout/browser", handler(s.logoutURL))
-	api.Handle("GET /self-service/logout", handler(s.logout))
-
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Cookie")
@@ -32,6 +26,22 @@ func (s *Service) publicAPI() http.Handler {
 	healthRoutes(mux)
 	mux.HandleFunc("GET /version", http.NotFound) // the admin API tells the version
 	return mux
+}
+
+func (s *Service) kratosAPI() map[string]handler {
+	api := map[string]handler{
+		"GET /sessions":                    s.listMine,
+		"DELETE /sessions":                 s.revokeOthers,
+		"DELETE /sessions/{id}":            s.revokeOne,
+		"DELETE /self-service/logout/api":  s.logoutByToken,
+		"GET /self-service/logout/browser": s.logoutURL,
+		"GET /self-service/logout":         s.logout,
+	}
+	// Kratos answers whoami to every method; DELETE is one by accident, and measured.
+	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"} {
+		api[m+" /sessions/whoami"] = s.whoami
+	}
+	return api
 }
 
 func healthRoutes(mux *http.ServeMux) {
@@ -43,27 +53,32 @@ func healthRoutes(mux *http.ServeMux) {
 }
 
 // guarded does what holds for every call: the headers, the bound on the body, and the end of it all.
-func (s *Service) guarded(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (s *Service) guarded(next http.Handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method == http.MethodGet {
 			w.Header().Set("Cache-Control", "private, no-cache, no-store, must-revalidate")
 		}
 		if s.closed.Load() {
-			writeError(w, r, errClosed)
-			return
+			return errClosed
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r)
-	})
+		return nil
+	}
 }
 
-// caller returns the live session that r presents, and its identity; or nil. The order is Kratos': X-Session-Token, cookie, Bearer. The
-// first that is there decides, even if no session stands behind it; only a cookie that cannot be read counts as not being there.
+// caller returns the live session that r presents, and its identity; or nil. The order is Kratos': X-Session-Token, cookie, Bearer, each
+// where the dialect has it. The first that is there decides, even if no session stands behind it; only a cookie that cannot be read counts
+// as not being there.
 func (s *Service) caller(r *http.Request, at time.Time) (*session, *identity) {
-	token := r.Header.Get("X-Session-Token")
-	c, ok := cookie{}, false
+	c, ok, token := cookie{}, false, ""
+	if s.cfg.Dialect == whoami.Kratos {
+		token = r.Header.Get("X-Session-Token")
+	}
 	if token == "" {
-		if c, ok = s.cookieOf(r, at); !ok {
+		if c, ok = s.cookieOf(r, at); !ok && s.cfg.Dialect == whoami.Wacht {
+			c, ok = s.unseal(developmentToken(r), at)
+		} else if !ok {
 			token = bearer(r)
 		}
 	}
@@ -101,27 +116,6 @@ func (s *Service) satisfies(x *session) error {
 	}
 }
 
-func (s *Service) whoami(w http.ResponseWriter, r *http.Request) error {
-	at := now()
-	x, i := s.caller(r, at)
-	if x == nil {
-		return refuse(http.StatusUnauthorized, "No valid session credentials found in the request.")
-	}
-	if err := s.satisfies(x); err != nil {
-		return err
-	}
-	if template := r.URL.Query().Get("tokenize_as"); template != "" {
-		return refuse(http.StatusBadRequest, `Unable to find tokenizer template "`+template+`".`)
-	}
-	w.Header().Set("X-Kratos-Authenticated-Identity-Id", i.ID)
-	// Kratos compares the cookie with the session that was found, even if another credential found it: a client that sends the token
-	// of one session and the cookie of an older one has its cookie replaced.
-	if c, ok := s.cookieOf(r, at); ok && c.expires.Before(x.ExpiresAt) {
-		s.setCookie(w, x, at)
-	}
-	return writeJSON(w, http.StatusOK, sessionView(x, s.identityView(i), x.Devices, at))
-}
-
 var errNoCookie = refuse(http.StatusUnauthorized, "No valid session cookie found.")
 
 func (s *Service) listMine(w http.ResponseWriter, r *http.Request) error {
@@ -142,13 +136,7 @@ func (s *Service) revokeOthers(w http.ResponseWriter, r *http.Request) error {
 	if mine == nil {
 		return errNoCookie
 	}
-	count := 0
-	err := s.change(func(e edit) error {
-		others := s.state.of(mine.IdentityID, func(x *session) bool { return x.ID != mine.ID })
-		count = len(others)
-		e.revoke(others...)
-		return nil
-	})
+	count, err := s.end(mine.IdentityID, func(x *session) bool { return x.ID != mine.ID })
 	if err != nil {
 		return err
 	}
@@ -169,12 +157,8 @@ func (s *Service) revokeOne(w http.ResponseWriter, r *http.Request) error {
 		return complain(http.StatusBadRequest, "cannot revoke current session")
 	}
 	w.Header().Set("Content-Type", contentType) // of nothing, but Kratos says so
-	return writeNothing(w, s.change(func(e edit) error {
-		if x := s.state.sessions[id]; x != nil && x.IdentityID == mine.IdentityID {
-			e.revoke(x)
-		}
-		return nil
-	}))
+	_, err = s.end(mine.IdentityID, func(x *session) bool { return x.ID == id })
+	return writeNothing(w, err)
 }
 
 // revoke ends sessions, and leaves those alone that have been ended.
@@ -196,14 +180,8 @@ func (s *Service) logoutByToken(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &body, false); err != nil {
 		return err
 	}
-	return writeNothing(w, s.change(func(e edit) error {
-		x := s.state.sessions[s.state.byToken[hashToken(body.SessionToken)]]
-		if x == nil {
-			return refuse(http.StatusForbidden, "The provided Ory Session Token could not be found, is invalid, or otherwise malformed.")
-		}
-		e.revoke(x)
-		return nil
-	}))
+	return s.endByToken(w, body.SessionToken,
+		refuse(http.StatusForbidden, "The provided Ory Session Token could not be found, is invalid, or otherwise malformed."))
 }
 
 var errInactive = &apiError{
@@ -236,13 +214,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusForbidden,
 			"Unable to log out because the logout token in the URL query does not match the session cookie.")
 	}
-	err := s.change(func(e edit) error {
-		if x := s.state.sessions[x.ID]; x != nil {
-			e.revoke(x)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.endOne(x); err != nil {
 		return err
 	}
 	s.clearCookie(w)

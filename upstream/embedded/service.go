@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"fmt"
 	"net"
@@ -11,6 +13,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/pipe"
+	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
 )
 
 const (
@@ -22,17 +27,18 @@ const (
 	sweepEvery = time.Minute
 	keyLength  = 32
 
-	// What a session says of its identity and of its devices, in bytes of JSON. Together they keep a whoami body well below 64 KiB, which
-	// is as much as the gateway takes.
-	maxIdentity, maxDevices = 32 << 10, 16 << 10
+	// What a session says of its identity and of its devices, and what whoami says of the identity, in bytes of JSON. Together they keep a
+	// whoami body below 64 KiB, which is as much as the gateway takes.
+	maxIdentity, maxDevices, maxStatement = 32 << 10, 16 << 10, 60 << 10
 )
 
 // Config says how a [Service] is set up. The zero Config is a service in memory.
 type Config struct {
-	Path     string        // of the bbolt file; empty means memory only
-	Cookie   string        // name of the session cookie; default ory_kratos_session
-	Lifespan time.Duration // of a new or extended session, at most ten years; default 24h
-	BaseURL  string        // of the public API, for the URLs in answers; default http://127.0.0.1:4433
+	Path     string         // of the bbolt file; empty means memory only
+	Dialect  whoami.Dialect // of the service that is stood in for; default Kratos
+	Cookie   string         // name of the session cookie; default that of the dialect, such as ory_kratos_session
+	Lifespan time.Duration  // of a new or extended session, at most ten years; default 24h
+	BaseURL  string         // of the public API, for the URLs in answers; default http://127.0.0.1:4433
 
 	// Revoked, unless nil, is told of every session that has ended through an API call, be it that its identity was deactivated: after
 	// the end is durable and before the call is answered, so that a cache in the same process can forget the session at once. Calls do
@@ -42,12 +48,13 @@ type Config struct {
 
 // A Service is a running session service. It is safe for concurrent use, and must be closed.
 type Service struct {
-	cfg    Config
-	key    []byte // signs cookies and makes logout tokens
-	file   *file  // nil if there is none
-	limit  int    // maxRecords, except in tests
-	public http.Handler
-	admin  http.Handler
+	cfg        Config
+	key        []byte                   // signs cookies and makes logout tokens
+	signingKey func() *ecdsa.PrivateKey // of tokens
+	file       *file                    // nil if there is none
+	limit      int                      // maxRecords, except in tests
+	public     http.Handler
+	admin      http.Handler
 
 	// changing is held for one change, from the look at the state until Revoked has returned: so nobody is told that a session has
 	// ended before Revoked was. Who holds it may read state without mu.
@@ -60,7 +67,7 @@ type Service struct {
 	closed  atomic.Bool
 	close   func() error
 	server  http.Server // of the connections that Dial makes
-	pipe    *pipeListener
+	pipe    *pipe.Listener
 	running sync.WaitGroup
 }
 
@@ -70,7 +77,7 @@ func Open(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open session service: %w", err)
 	}
-	s := &Service{cfg: cfg, key: make([]byte, keyLength), limit: maxRecords, pipe: newPipeListener()}
+	s := &Service{cfg: cfg, key: make([]byte, keyLength), limit: maxRecords, pipe: pipe.New()}
 	rand.Read(s.key)
 	saved := edit{}
 	if cfg.Path != "" {
@@ -78,24 +85,24 @@ func Open(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("open session file %s: %w", cfg.Path, err)
 		}
 	}
+	s.signingKey = sync.OnceValue(s.newSigningKey)
 	s.state.apply(saved)
-	s.public, s.admin = s.guarded(s.publicAPI()), ownHostOnly(s.guarded(s.adminAPI()))
+	d, _ := dialectOf(cfg.Dialect)
+	s.public, s.admin = s.told(s.guarded(s.publicAPI(d.api(s)))), ownHostOnly(s.guarded(s.adminAPI()))
 	s.close = sync.OnceValue(s.shutdown)
 	s.serve()
 	return s, nil
 }
 
 func (cfg Config) withDefaults() (Config, error) {
-	if cfg.Cookie == "" {
-		cfg.Cookie = "ory_kratos_session"
+	cfg.Dialect = cmp.Or(cfg.Dialect, whoami.Kratos)
+	d, ok := dialectOf(cfg.Dialect)
+	if !ok {
+		return cfg, fmt.Errorf("dialect %q: want kratos, wacht, crossid or better_auth", cfg.Dialect)
 	}
-	if cfg.Lifespan == 0 {
-		cfg.Lifespan = 24 * time.Hour
-	}
-	if cfg.BaseURL == "" {
-		cfg.BaseURL = "http://127.0.0.1:4433"
-	}
-	cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
+	cfg.Cookie = cmp.Or(cfg.Cookie, d.cookie)
+	cfg.Lifespan = cmp.Or(cfg.Lifespan, 24*time.Hour)
+	cfg.BaseURL = strings.TrimRight(cmp.Or(cfg.BaseURL, "http://127.0.0.1:4433"), "/")
 	if err := (&http.Cookie{Name: cfg.Cookie}).Valid(); err != nil {
 		return cfg, fmt.Errorf("cookie name %q: want letters, digits, - and _", cfg.Cookie)
 	}
@@ -109,7 +116,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// Public returns Kratos' public API, as far as it is about sessions.
+// Public returns the public API of the dialect, as far as it is about sessions.
 func (s *Service) Public() http.Handler { return s.public }
 
 // Admin returns Kratos' admin API, as far as it is about sessions, and POST /admin/sessions, which is [Service.Create]. It asks nobody
@@ -118,7 +125,13 @@ func (s *Service) Admin() http.Handler { return s.admin }
 
 // Dial returns a connection to [Service.Public] that is in memory, so that a client in the same process needs no port. It fits
 // http.Transport.DialContext; network and addr are not looked at. It works in a testing/synctest bubble.
-func (s *Service) Dial(ctx context.Context, _, _ string) (net.Conn, error) { return s.pipe.dial(ctx) }
+func (s *Service) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := s.pipe.Dial(ctx, network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("dial session service: %w", err)
+	}
+	return c, nil
+}
 
 func (s *Service) serve() {
 	s.server = http.Server{Handler: s.public, ConnState: func(_ net.Conn, state http.ConnState) {

@@ -118,13 +118,21 @@ func (st *state) liveAmong(e edit, t time.Time) []*session {
 	return found
 }
 
-// of returns the sessions of an identity that keep wants, the newest first.
+// of returns the sessions of an identity, or of all if it is empty, that keep wants, the newest first.
 func (st *state) of(identityID string, keep func(*session) bool) []*session {
 	var found []*session
-	for id := range st.byIdentity[identityID] {
-		if x := st.sessions[id]; keep(x) {
+	add := func(x *session) {
+		if keep(x) {
 			found = append(found, x)
 		}
+	}
+	if identityID == "" {
+		for _, x := range st.sessions {
+			add(x)
+		}
+	}
+	for id := range st.byIdentity[identityID] {
+		add(st.sessions[id])
 	}
 	slices.SortFunc(found, newestFirst)
 	return found

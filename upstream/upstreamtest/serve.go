@@ -6,8 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"sync"
 	"testing"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/pipe"
 )
 
 // Start serves s on a port of 127.0.0.1 until the test ends, and returns its base URL.
@@ -33,11 +34,11 @@ func start(t testing.TB, h http.Handler) *url.URL {
 // Pipe serves s inside this process until the test ends, and returns a dial function that leads to it whatever the address. It uses no
 // socket, so that it can be used inside a testing/synctest bubble.
 func (s *Service) Pipe(t testing.TB) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	return pipe(t, s)
+	return inMemory(t, s)
 }
 
-func pipe(t testing.TB, h http.Handler) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+func inMemory(t testing.TB, h http.Handler) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	l := pipe.New()
 	server := &http.Server{Handler: h}
 	done := make(chan struct{})
 	go func() {
@@ -48,40 +49,5 @@ func pipe(t testing.TB, h http.Handler) func(ctx context.Context, network, addr 
 		_ = server.Close()
 		<-done
 	})
-	return l.dial
+	return l.Dial
 }
-
-// A pipeListener accepts connections that are dialled in this process.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }

@@ -38,7 +38,7 @@ func (s *Stub) Start(t testing.TB) *url.URL {
 
 // Pipe serves s inside this process until the test ends, as [Service.Pipe] does.
 func (s *Stub) Pipe(t testing.TB) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	return pipe(t, s)
+	return inMemory(t, s)
 }
 
 // ServeHTTP answers as Answer would, or as the fault wants it.

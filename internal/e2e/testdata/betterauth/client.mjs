@@ -1,7 +1,8 @@
-// The official client asks whose session a cookie is: node client.mjs BASE-URL COOKIE. It writes what the client returns.
+// The official client calls a method for who has a cookie: node client.mjs BASE-URL COOKIE METHOD PARAMETERS. It writes what the client
+// returns.
 import { createAuthClient } from "better-auth/client";
 
-const [baseURL, cookie] = process.argv.slice(2);
+const [baseURL, cookie, method, parameters] = process.argv.slice(2);
 const client = createAuthClient({ baseURL });
-const { data, error } = await client.getSession({ fetchOptions: { headers: { cookie } } });
+const { data, error } = await client[method]({ ...JSON.parse(parameters), fetchOptions: { headers: { cookie } } });
 console.log(JSON.stringify({ data, error }));
