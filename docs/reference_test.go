@@ -75,11 +75,33 @@ func TestMetrics(t *testing.T) {
 
 // TestReasons compares the table of reasons with the constants of policy.
 func TestReasons(t *testing.T) {
-	var want []string
-	for _, file := range sources(t, "../internal/policy") {
+	want := constants(t, "../internal/policy", "Reason")
+	if !slices.Contains(want, string(policy.NoSession)) {
+		t.Fatalf("reasons were not found: %v", want)
+	}
+	if diff := cmp.Diff(want, column(t, "reference/http.md", "Reasons")); diff != "" {
+		t.Errorf("the reasons in reference/http.md (+) are not those of internal/policy (-):\n%s", diff)
+	}
+}
+
+// TestTargetDetails compares the table of what is wrong with targets with the constants of proxy.
+func TestTargetDetails(t *testing.T) {
+	want := constants(t, "../proxy", "targetError")
+	if !slices.Contains(want, "dot_segment") {
+		t.Fatalf("details were not found: %v", want)
+	}
+	if diff := cmp.Diff(want, column(t, "reference/http.md", "Targets")); diff != "" {
+		t.Errorf("the details in reference/http.md (+) are not those of proxy (-):\n%s", diff)
+	}
+}
+
+// constants returns the texts of the constants of a type in a package, sorted.
+func constants(t *testing.T, dir, name string) (texts []string) {
+	t.Helper()
+	for _, file := range sources(t, dir) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			spec, ok := n.(*ast.ValueSpec)
-			if !ok || spec.Type == nil || fmt.Sprint(spec.Type) != "Reason" {
+			if !ok || spec.Type == nil || fmt.Sprint(spec.Type) != name {
 				return true
 			}
 			for _, v := range spec.Values {
@@ -87,18 +109,13 @@ func TestReasons(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want = append(want, text)
+				texts = append(texts, text)
 			}
 			return true
 		})
 	}
-	slices.Sort(want)
-	if !slices.Contains(want, string(policy.NoSession)) {
-		t.Fatalf("reasons were not found: %v", want)
-	}
-	if diff := cmp.Diff(want, column(t, "reference/http.md", "Reasons")); diff != "" {
-		t.Errorf("the reasons in reference/http.md (+) are not those of internal/policy (-):\n%s", diff)
-	}
+	slices.Sort(texts)
+	return texts
 }
 
 // TestStatuses compares the table of statuses with those of 400 and above that the package proxy names.

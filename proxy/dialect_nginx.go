@@ -88,7 +88,7 @@ func allowNginx(r *request) {
 	r.cfg.Observer.LargeAnswer()
 	if ok, missed := r.large.allow(); ok {
 		r.cfg.Logger.Warn("the identity headers may be more than nginx has room for, and then it answers 500: "+
-			"send less, or raise its proxy_buffer_size", "bytes", size, "route", r.decision.Route.Name, "not_logged", missed)
+			"send less, or raise its proxy_buffer_size", "bytes", size, "token_bytes", len(r.decision.Token), "route", r.decision.Route.Name, "not_logged", missed)
 	}
 }
 

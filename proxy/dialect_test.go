@@ -278,7 +278,8 @@ func TestNginxRoom(t *testing.T) {
 	f := func(token string, large int) {
 		t.Helper()
 		if res := g.ask(in(proxy.Nginx, "X-Session-Token: "+token)); res.StatusCode != 200 || g.observer.large != large ||
-			strings.Contains(g.log.String(), "proxy_buffer_size") != (large > 0) {
+			strings.Contains(g.log.String(), "proxy_buffer_size") != (large > 0) ||
+			strings.Contains(g.log.String(), " token_bytes=0 ") != (large > 0) {
 			t.Errorf("%s: status %d, %d were large, log %q", token, res.StatusCode, g.observer.large, g.log)
 		}
 	}

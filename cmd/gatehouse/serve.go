@@ -22,13 +22,13 @@ func serve(c *call) error {
 		return err
 	}
 	load := func() (*config.Config, error) { return c.load(*file) }
-	cfg, err := load()
+	cfg, warnings, err := c.check(*file)
 	if err != nil {
 		return err
 	}
 	logger := newLogger(cfg.Log, c.stderr)
-	for _, w := range cfg.Warnings() {
-		logger.Warn(w)
+	for _, w := range warnings {
+		logger.Warn(w.Error())
 	}
 	v := readVersion()
 	a, err := app.New(cfg, app.Options{
@@ -78,22 +78,30 @@ func (e configError) Unwrap() error        { return e.error }
 
 // configFlag declares --config.
 func configFlag(c *call) *string {
-	return c.flags.String("config", "", "`FILE` with the configuration; default $GATEHOUSE_CONFIG, then "+defaultFile)
+	file := c.flags.String("config", "", "`FILE` with the configuration; default $GATEHOUSE_CONFIG, then "+defaultFile)
+	c.flags.StringVar(file, "c", "", "short for --config `FILE`")
+	return file
 }
 
 // load loads the configuration from the file named, or else from where it is by default.
 func (c *call) load(file string) (*config.Config, error) {
+	cfg, _, err := c.check(file)
+	return cfg, err
+}
+
+// check is load, and also returns what an operator should know about.
+func (c *call) check(file string) (*config.Config, config.Errors, error) {
 	if file == "" {
 		file = c.getenv("GATEHOUSE_CONFIG")
 	}
 	if file == "" {
 		file = defaultFile
 	}
-	cfg, err := config.Load(file, c.environ)
+	cfg, warnings, err := config.Check(file, c.environ)
 	if err != nil {
-		return nil, configError{err}
+		return nil, nil, configError{err}
 	}
-	return cfg, nil
+	return cfg, warnings, nil
 }
 
 // newLogger returns the logger that a configuration asks for.
@@ -129,15 +137,15 @@ func validateConfig(c *call) error {
 	if len(args) == 1 {
 		*file = args[0]
 	}
-	cfg, err := c.load(*file)
+	_, warnings, err := c.check(*file)
 	if err != nil {
 		return err
 	}
 	if *quiet {
 		return nil
 	}
-	for _, w := range cfg.Warnings() {
-		fmt.Fprintf(c.stderr, "gatehouse: warning: %s\n", w)
+	for _, w := range warnings {
+		fmt.Fprintf(c.stderr, "gatehouse: warning: %s\n", w.Error())
 	}
 	_, err = fmt.Fprintln(c.stdout, "the configuration is valid")
 	return err

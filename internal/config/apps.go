@@ -86,6 +86,22 @@ func (l *loader) validateApp(c *Config, path string, a *App) {
 	l.validateAppTLS(path, a, secured)
 }
 
+// warnOfAdminAsApp warns of requests that are passed on to the admin listener.
+func (c *Config) warnOfAdminAsApp(warn func(format string, args ...any)) {
+	f := func(path string, a *App) {
+		if a == nil || a.URL == "" || c.Admin == "" {
+			return
+		}
+		if network, address, _ := a.Target(); network == "tcp" && reaches(address, c.Admin) {
+			warn("%s: is the admin listener, so that whoever may pass can revoke sessions: name the application", path)
+		}
+	}
+	f("app", &c.App)
+	for i := range c.Routes {
+		f(fmt.Sprintf("routes[%d].app", i), c.Routes[i].App)
+	}
+}
+
 // validateAppTLS checks the keys that are for TLS only.
 func (l *loader) validateAppTLS(path string, a *App, secured bool) {
 	for _, key := range []struct{ name, value string }{

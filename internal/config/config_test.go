@@ -387,6 +387,32 @@ func TestDefaultsAreNotShared(t *testing.T) {
 	}
 }
 
+// A warning says where it is, in the file or the environment, as a mistake does.
+func TestWarningsHaveAPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "g.yaml")
+	text := "upstream: { kratos: { url: http://127.0.0.1:4433 } }\nadmin: 10.0.0.1:9090\nroutes:\n  - { match: { path: /a/ }, access: public }\n" +
+		"requirements: { s: { aal: aal2 } }\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, warnings, err := config.Check(file, []string{"GATEHOUSE_SESSION_CACHE_NEGATIVE_FOR=6s"})
+	if err != nil || c == nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"g.yaml:2:8: admin: whoever reaches 10.0.0.1:9090 can revoke sessions: keep it behind a network policy",
+		"g.yaml:4:5: routes[0]: /a/ is this path only: write /a/* for it and everything below it",
+		"g.yaml:5:17: requirements.s: no route uses it",
+		"environment: GATEHOUSE_SESSION_CACHE_NEGATIVE_FOR: a credential that becomes valid just after it was tried is refused for 6s",
+	}
+	if diff := cmp.Diff(want, strings.Split(strings.ReplaceAll(warnings.Error(), filepath.Dir(file)+"/", ""), "\n")); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if _, warnings, err := config.Check("", []string{"GATEHOUSE_UPSTREAM_KRATOS_URL=http://127.0.0.1:4433"}); err != nil || len(warnings) > 0 {
+		t.Errorf("%v, %v", warnings, err)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
@@ -419,6 +445,10 @@ requirements: { s: { methods: [totp] } }`
 	f(kratos + `admin: ""`)
 	f(kratos+`admin: ":9090"`, "admin: whoever reaches :9090 can revoke sessions: keep it behind a network policy")
 	f(kratos+"admin: 10.0.0.1:9090", "admin: whoever reaches 10.0.0.1:9090 can revoke sessions: keep it behind a network policy")
+	f(kratos+"app: http://localhost:9090\nroutes: [{ match: { path: /* }, access: session, app: 'http://127.0.0.1:9090' }]",
+		"app: is the admin listener, so that whoever may pass can revoke sessions: name the application",
+		"routes[0].app: is the admin listener, so that whoever may pass can revoke sessions: name the application")
+	f(kratos + "admin: ''\napp: http://localhost:9090")
 	f("upstream: { embedded: {} }")
 	f(`upstream: { embedded: { admin_listen: "" } }`)
 	f("upstream: { embedded: { admin_listen: 0.0.0.0:4434 } }",

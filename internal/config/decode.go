@@ -235,7 +235,12 @@ func (l *loader) section(path string, n *yaml.Node, v reflect.Value) {
 			}
 		}
 		message := "unknown key " + quote(key.Value)
-		if near := nearest(key.Value, names); near != "" {
+		if below := sectionsWith(v.Type(), key.Value); path != "" && len(below) > 0 {
+			for _, section := range below {
+				l.failed[join(join(path, section), key.Value)] = true // it is not missing, only misplaced
+			}
+			message += "; it belongs below " + alternatives(below)
+		} else if near := nearest(key.Value, names); near != "" {
 			l.failed[join(path, near)] = true // it is not missing, only misspelt
 			message += fmt.Sprintf("; did you mean `%s`?", near)
 		} else if elsewhere := findKey(key.Value); elsewhere != "" {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,36 @@ func keysBelow(path string, t reflect.Type) []string {
 		paths = append(append(paths, key), keysBelow(key, t.Field(i).Type)...)
 	}
 	return paths
+}
+
+// sectionsWith returns the sections right below a section that have a key of that name.
+func sectionsWith(section reflect.Type, name string) (below []string) {
+	for i, key := range keyNames(section) {
+		t := section.Field(i).Type
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() == reflect.Struct && !isSingle(t) && slices.Contains(keyNames(t), name) {
+			below = append(below, key)
+		}
+	}
+	return below
+}
+
+// hasDefault reports whether the key at path has a value that is not empty if it is not set.
+func hasDefault(path string) bool {
+	v := reflect.ValueOf(Default())
+	for name := range strings.SplitSeq(path, ".") {
+		if v.Kind() != reflect.Struct || isSingle(v.Type()) {
+			return false
+		}
+		i := slices.Index(keyNames(v.Type()), name)
+		if i < 0 {
+			return false
+		}
+		v = v.Field(i)
+	}
+	return isSingle(v.Type()) && !v.IsZero()
 }
 
 // findKey returns the path of the one key of that name, or "" if there is none or more than one.

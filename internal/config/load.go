@@ -13,21 +13,32 @@ import (
 // is no file, and everything comes from the environment. Of two entries for a variable the later one counts, so that a caller can append
 // what the command line says. The error is [Errors], with every mistake.
 func Load(path string, environ []string) (*Config, error) {
+	c, _, err := Check(path, environ)
+	return c, err
+}
+
+// Check is [Load], and also returns what an operator may have meant and should know about, with where it is.
+func Check(path string, environ []string) (*Config, Errors, error) {
 	if path == "" {
-		return Parse("", nil, environ)
+		return parse("", nil, environ)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pathErr.Err // the path is said already
 		}
-		return nil, Errors{{File: path, Message: fmt.Sprintf("read configuration: %v", err)}}
+		return nil, nil, Errors{{File: path, Message: fmt.Sprintf("read configuration: %v", err)}}
 	}
-	return Parse(path, data, environ)
+	return parse(path, data, environ)
 }
 
 // Parse is [Load] for a file that has been read already. name is what errors call it; empty means that there is no file.
 func Parse(name string, data []byte, environ []string) (*Config, error) {
+	c, _, err := parse(name, data, environ)
+	return c, err
+}
+
+func parse(name string, data []byte, environ []string) (*Config, Errors, error) {
 	c := Default()
 	l := loader{file: name, set: map[string]origin{}, failed: map[string]bool{}, broken: map[string]bool{}}
 	if name != "" {
@@ -43,9 +54,14 @@ func Parse(name string, data []byte, environ []string) (*Config, error) {
 	}
 	if len(l.errs) > 0 {
 		l.errs.sort()
-		return nil, l.errs
+		return nil, nil, l.errs
 	}
-	return &c, nil
+	for _, warning := range c.Warnings() {
+		path, message, _ := strings.Cut(warning, ": ")
+		l.add(l.origin(path), path, message)
+	}
+	l.errs.sort()
+	return &c, l.errs, nil
 }
 
 // A loader fills a Config. It remembers where every key was set, so that whatever is found to be wrong with it later can be reported
@@ -105,7 +121,11 @@ func (l *loader) report(path, format string, args ...any) {
 			return
 		}
 	}
-	l.add(l.origin(path), path, fmt.Sprintf(format, args...))
+	message := fmt.Sprintf(format, args...)
+	if _, set := l.set[path]; !set && hasDefault(path) {
+		message += "; it is not set, and this is its default"
+	}
+	l.add(l.origin(path), path, message)
 }
 
 func (l *loader) add(o origin, path, message string) {

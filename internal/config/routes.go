@@ -65,7 +65,9 @@ func (l *loader) validateRoute(path string, r Route) {
 	}
 	for i, m := range r.Match.Methods {
 		item := fmt.Sprintf("%s.match.methods[%d]", path, i)
-		switch {
+		switch capitals := strings.ToUpper(m); {
+		case m != capitals && slices.Contains(policy.Methods(), capitals):
+			l.report(item, "want %s, in capitals, got %s", capitals, quote(m))
 		case !slices.Contains(policy.Methods(), m):
 			l.report(item, "want %s, got %s", alternatives(policy.Methods()), quote(m))
 		case slices.Contains(r.Match.Methods[:i], m):
@@ -206,8 +208,6 @@ func hostFault(host string) string {
 		return "want the host only: remove the scheme"
 	case strings.Contains(host, "/"):
 		return "want the host only: put the path into match.path"
-	case host != strings.ToLower(host):
-		return "want it in lower case: " + quote(strings.ToLower(host))
 	case strings.HasSuffix(host, "."):
 		return "remove the trailing dot: names are compared without it"
 	case isAddr && wild:
@@ -221,6 +221,8 @@ func hostFault(host string) string {
 		return "want the host only: remove the port, names are compared without it"
 	case !isHostName(name):
 		return "want a host name such as app.example.com, or *.example.com for every name below it, got " + quote(host)
+	case host != strings.ToLower(host):
+		return "want it in lower case: " + quote(strings.ToLower(host))
 	default:
 		return ""
 	}

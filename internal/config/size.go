@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -47,7 +48,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseUint(number, 10, 63)
 	switch {
 	case err != nil:
-		return fmt.Errorf("want a size such as 64KiB, 10MiB, or a number of bytes, got %s", quote(string(text)))
+		return errors.New(suggest("want a size such as 64KiB, 10MiB, or a number of bytes, got "+quote(string(text)), meantSize(string(text))))
 	case n > uint64(Unlimited/unit) || Size(n)*unit == Unlimited:
 		return fmt.Errorf("%s is more than there can be: write unlimited if that is meant", quote(string(text)))
 	}

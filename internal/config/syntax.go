@@ -140,6 +140,9 @@ func urlFault(s string, isService bool) string {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok && !isService {
 		return socketFault(path)
 	}
+	if meant := meantURL(s, isService); meant != "" {
+		return "the scheme is missing: write " + meant + " or https://…"
+	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Opaque != "" || u.Scheme == "" || u.Host == "":

@@ -149,7 +149,8 @@ func (l *loader) validateFaces(c *Config) {
 	}
 }
 
-// Warnings says what an operator may have meant and should know about, one sentence each. A configuration with warnings is valid.
+// Warnings says what an operator may have meant and should know about, each as the path of a key, a colon and one sentence. A configuration
+// with warnings is valid. [Check] also says where they are.
 func (c *Config) Warnings() []string {
 	var w []string
 	warn := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
@@ -182,6 +183,7 @@ func (c *Config) Warnings() []string {
 				h.Name, h.Path)
 		}
 	}
+	c.warnOfAdminAsApp(warn)
 	c.warnOfLogin(warn)
 	c.warnOfUpstreams(warn)
 	for i, r := range c.Routes {

@@ -199,7 +199,7 @@ func setText(v any, text string) error {
 		if *v = d; err == nil {
 			return nil
 		}
-		return fmt.Errorf("want a duration such as 30s, got %s", quote(text))
+		return errors.New(suggest("want a duration such as 30s, got "+quote(text), meantDuration(text)))
 	case *upstream.AAL:
 		if *v, ok = upstream.ParseAAL(text); ok && *v != upstream.AAL0 {
 			return nil
@@ -225,10 +225,7 @@ func choose[T ~string](p *T, text []byte, choices ...T) error {
 		}
 	}
 	message := fmt.Sprintf("want %s, got %s", alternatives(names), quote(string(text)))
-	if near := nearest(string(text), names); near != "" {
-		message += fmt.Sprintf("; did you mean `%s`?", near)
-	}
-	return errors.New(message)
+	return errors.New(suggest(message, nearest(string(text), names)))
 }
 
 // quote repeats what an operator wrote, in a form that cannot break a line of a log. A URL is not repeated, since it may hold a

@@ -147,6 +147,8 @@ func (s *subject) mistake(text string, err *common.Error) error {
 		message = "syntax error: " + strings.TrimPrefix(wrong, "token recognition error at: ")
 		if strings.Contains(wrong, "<EOF>") {
 			message = "syntax error: something is missing at the end"
+		} else if strings.HasPrefix(wrong, "token recognition error at: '=") || strings.HasPrefix(wrong, "no viable alternative at input '=") {
+			message = "syntax error: write == to compare"
 		}
 	}
 	if err.Location.Line() < 1 {

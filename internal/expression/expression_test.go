@@ -96,6 +96,8 @@ func TestMistakes(t *testing.T) {
 	f("", "is empty: say what must be true of the session")
 	f(`sesion.id == "x"`, "character 1, at `sesion.id == \"x\"`: there is nothing called 'sesion'"+known)
 	f(`session.id == "x" && now() > 1`, "character 25, at `() > 1`: there is nothing called 'now'"+known)
+	f(`session.id = "a"`, "character 12, at `= \"a\"`: syntax error: write == to compare")
+	f(`session.id ="a" && true`, "character 12, at `=\"a\" && true`: syntax error: write == to compare")
 	f(`session.id ==`, "character 14: syntax error: something is missing at the end")
 	f(`session.id == 'x`, "character 15, at `'x`: syntax error: ''x'")
 	f(`é == session.id`, "character 1, at `é == session.id`: syntax error: 'é'")

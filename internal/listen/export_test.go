@@ -7,3 +7,6 @@ func NewFront(ln net.Listener, cfg Config, max int) net.Listener { return newFro
 
 // NewSteady is what outlasts errors.
 func NewSteady(ln net.Listener, cfg Config) net.Listener { return newSteady(ln, cfg.Logger) }
+
+// BindFault says why an address cannot be bound.
+var BindFault = bindFault

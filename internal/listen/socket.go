@@ -12,10 +12,25 @@ import (
 // openTCP binds host:port.
 func openTCP(address string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("address %s is in use by another process: choose another, or stop that process", address)
+	if err != nil {
+		return nil, bindFault(address, err)
 	}
-	return ln, err
+	return ln, nil
+}
+
+// bindFault says why an address cannot be bound, and what to change.
+func bindFault(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("address %s is in use by another process: choose another, or stop that process", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("address %s may not be bound by this user: choose a port from 1024 up, give the process CAP_NET_BIND_SERVICE, "+
+			"or let systemd pass the socket: %w", address, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("address %s is none of this machine's: choose one that it has, or leave the host out for all of them: %w", address, err)
+	default:
+		return err
+	}
 }
 
 // socketMode lets the owner and the group of a unix socket connect: a proxy in front usually runs as another user.
@@ -27,7 +42,12 @@ func openUnix(path string) (net.Listener, error) {
 		return nil, err
 	}
 	ln, err := net.Listen("unix", path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("socket %s may not be made by this user: let it write to the directory: %w", path, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("socket %s has no directory to be in: make it: %w", path, err)
+	case err != nil:
 		return nil, err
 	}
 	if err := os.Chmod(path, socketMode); err != nil {
