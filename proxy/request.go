@@ -50,6 +50,7 @@ type scratch struct {
 	cookies           [1024]byte
 	lines             headMemory
 	head              []byte // of the request to the application
+	answer            plainHead
 }
 
 var requests = sync.Pool{New: func() any { return &request{scratch: new(scratch)} }}
@@ -59,17 +60,22 @@ func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request 
 	r.Server, r.ctx, r.conn, r.began = s, ctx, s.connOf(ctx), began
 	r.head.reset(&r.scratch.lines)
 	r.headErr = r.head.read(&ctx.Request.Header, s.keyring.tokenHeader())
-	r.raw = requestTarget(r.head.uri, r.head.host)
-	if r.path, r.forms, r.face = s.readPath(r.raw, r.scratch.path[:0]); r.face == ForwardAuthFace {
-		r.dialect, r.known = s.dialectOf(r.raw, r.path)
-	}
 	r.conn.unread.Store(r.head.hasBody())
-	r.last = r.headErr != nil || listedIn(r.head.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
+	r.place()
 	return r
 }
 
-// finish tells the observer and the access log how it went. It is the last that is done with r. failure is what a panic left, which
-// fasthttp would let end the process.
+// place finds out which face the request is for.
+func (r *request) place() {
+	r.raw = requestTarget(r.head.uri, r.head.host)
+	if r.path, r.forms, r.face = r.readPath(r.raw, r.scratch.path[:0]); r.face == ForwardAuthFace {
+		r.dialect, r.known = r.dialectOf(r.raw, r.path)
+	}
+	r.last = r.headErr != nil || listedIn(r.head.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
+}
+
+// finish ends a request that fasthttp answers. It is the last that is done with r. failure is what a panic left, which fasthttp would let
+// end the process.
 func (r *request) finish(failure any) {
 	if failure != nil {
 		r.cfg.Logger.Error("panic while serving a request: nothing was let through", "face", r.face.String(), "panic", failure,
@@ -87,16 +93,23 @@ func (r *request) finish(failure any) {
 	if over := limitOf(&r.decision); over != 0 && over != Limit(r.conn.slow.Load()) { // which was told already
 		r.limited(over, r.conn)
 	}
-	total := time.Since(r.began)
+	r.conclude(r.ctx.Response.StatusCode())
+}
+
+// conclude tells the observer and the access log how the request went, and returns the time. It is the last that is done with r.
+func (r *request) conclude(status int) (now time.Time) {
+	now = time.Now()
+	total := now.Sub(r.began)
 	if r.decided == 0 {
 		r.decided = total
 	}
 	r.cfg.Observer.Decided(r.face, &r.decision, r.decided)
 	r.cfg.Observer.Ended(r.face, total)
 	if r.cfg.AccessLog {
-		r.log(total)
+		r.log(status, total)
 	}
 	r.release()
+	return now
 }
 
 // release gives back what r has. Nothing of it may be used any more.
@@ -322,7 +335,7 @@ func (r *request) renew(lines []string) {
 
 // log writes the line of the access log. A session appears as the tag of its credential, and the query, which may hold secrets, not at
 // all.
-func (r *request) log(total time.Duration) {
+func (r *request) log(status int, total time.Duration) {
 	if r.target.Raw == nil { // no route is asked about it, or it was refused before that: say what there was
 		r.target = r.asWritten()
 	}
@@ -332,7 +345,7 @@ func (r *request) log(total time.Duration) {
 		slog.String("method", string(r.target.Method)),
 		slog.String("host", string(r.target.Host)),
 		slog.String("path", string(r.target.Path)),
-		slog.Int("status", r.ctx.Response.StatusCode()),
+		slog.Int("status", status),
 		slog.String("verdict", r.decision.Verdict.String()),
 		slog.String("reason", string(r.decision.Reason)),
 		slog.Float64("took_seconds", total.Seconds()),
