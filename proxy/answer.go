@@ -22,6 +22,8 @@ func (r *request) recall() bool {
 		return r.recallDescribed()
 	case WhoamiFace:
 		return r.recallWhoami()
+	case ProxyFace:
+		return r.recallOwn()
 	default:
 		return false
 	}
@@ -37,6 +39,30 @@ func (r *request) recallDescribed() bool {
 		return false
 	}
 	r.tellOfForeign()
+	return true
+}
+
+// recallOwn decides on the request by its own request line, and prepares what goes to the application.
+func (r *request) recallOwn() bool {
+	host, ok := canonicalHost(r.head.host, r.scratch.host[:0])
+	if !ok || len(r.path) == 0 || isMove(r.head.method) {
+		return false
+	}
+	if r.aim(host); !r.recallTarget() {
+		return false
+	}
+	app, ok := r.decision.Route.App.(*App)
+	if cors := r.decision.Route.CORS; !ok || cors != nil && !cors.Pass || r.head.bindsConnection() {
+		return false
+	}
+	message, err := r.appendHead(r.scratch.head[:0])
+	if err != nil || !r.occupy() {
+		return false
+	}
+	r.scratch.head, _, _ = appendBody(message, r, &app.cfg) // which there is none of
+	now := time.Now()
+	r.decided = now.Sub(r.began)
+	r.asked = asked{app: app, began: now}
 	return true
 }
 

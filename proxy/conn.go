@@ -86,6 +86,7 @@ type conn struct {
 
 	lane     lane
 	handed   handed      // while the lane has handed it over
+	begun    *request    // which the lane has begun, and fasthttp is to end; nil if there is none
 	ours     atomic.Bool // it is read for requests, by the lane or fasthttp, and for nothing else
 	answered atomic.Bool // it has had an answer
 
@@ -114,6 +115,13 @@ func (s *Server) connOf(ctx *fasthttp.RequestCtx) *conn {
 	c := newConn(ctx.Conn(), s)
 	c.trusted = false // served without our listener: nobody is trusted
 	return c
+}
+
+// takeBegun returns the request that the lane has begun, once.
+func (c *conn) takeBegun() *request {
+	r := c.begun
+	c.begun = nil
+	return r
 }
 
 // stream says that a body streams from now on, one way or both.

@@ -51,7 +51,7 @@ func TestHeadsKeepTheirSpelling(t *testing.T) {
 		"x_under: 1", "X.Dot: 2", "CONTENT-length: 5", "Set-Cookie: b=1; Path=/", "X-A: 2", "x-a: 1", "X-A: 3", "set-cookie: a=\"q\"", "sErVeR: s/1",
 	}, []string{
 		"HTTP/1.1 200 All Right", "date: " + date, "ETag: \"a\"", "x-lower: 1", "X-XSS-Protection: 0", "WWW-Authenticate: A", "www-authenticate: B",
-		"x_under: 1", "X.Dot: 2", "Content-Length: 5", "Set-Cookie: b=1; Path=/", "Set-Cookie: a=\"q\"", "X-A: 2", "x-a: 1", "X-A: 3", "Server: s/1",
+		"x_under: 1", "X.Dot: 2", "CONTENT-length: 5", "Set-Cookie: b=1; Path=/", "set-cookie: a=\"q\"", "X-A: 2", "x-a: 1", "X-A: 3", "sErVeR: s/1",
 		"Connection: close",
 	})
 	f("no date", []string{"HTTP/1.1 200 OK", "Content-Length: 5"}, []string{"HTTP/1.1 200 OK", "Content-Length: 5", "Connection: close"})

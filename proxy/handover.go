@@ -37,6 +37,9 @@ func (l *lane) handOver() bool {
 	given := len(h.early)
 	l.next = extent{}
 	_ = c.server.http.ServeConn(h) // whose errors are told to the client, or nobody
+	if r := c.takeBegun(); r != nil {
+		r.abandon()
+	}
 	if !h.back {
 		if h.bounded { // or else Read has seen to it, as whoever took the connection over may still read
 			l.release()

@@ -371,7 +371,7 @@ func (h *requestHead) extent(size int) extent {
 		return extent{head: size}
 	}
 	n, err := strconv.ParseUint(string(h.announced), 10, 48)
-	if err != nil || h.announced[0] == '+' {
+	if err != nil {
 		return extent{}
 	}
 	return extent{size, int(n)}

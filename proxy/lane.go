@@ -18,7 +18,8 @@ type lane struct {
 	begin, end int         // of what was read and has not been served
 	now        time.Time   // when the last request was answered, or when the connection began
 	began      bool        // the head of a request is there in part, and its time is running
-	next       extent      // of the request that leaves
+	next       extent      // of the request that leaves or passes
+	passing    *request    // which passes
 	failure    error       // why nothing more can be read
 	socket     socket
 }
@@ -36,6 +37,7 @@ type turn uint8
 
 const (
 	stay  turn = iota // the next request is to be read, or the rest of this one
+	pass              // this request goes on to the application
 	leave             // this request goes the long way
 	end               // the connection ends
 )
@@ -47,7 +49,11 @@ func (c *conn) serve() {
 	l.openSocket()
 	c.ours.Store(true)
 	for {
-		switch l.run() {
+		t := l.run()
+		if t == pass {
+			t = l.passOn()
+		}
+		switch t {
 		case leave:
 			if !l.handOver() {
 				return
@@ -208,6 +214,7 @@ func (l *lane) request() (size int, t turn) {
 	defer func() {
 		if failure := recover(); failure != nil {
 			l.memory.out = l.memory.out[:before]
+			l.conn.settle()
 			l.conn.server.cfg.Logger.Error("panic while serving a request from memory: it is served as if nothing were remembered",
 				"face", r.face.String(), "panic", failure, "stack", string(debug.Stack()))
 			size, t = 0, leave
@@ -232,10 +239,15 @@ func (l *lane) request() (size int, t turn) {
 		r.release()
 		return 0, leave
 	}
-	last := r.last || s.down.Load()
 	s.cfg.Observer.Began(r.face)
+	if r.face == ProxyFace {
+		l.passing, l.next = r, extent{head: whole}
+		return 0, pass
+	}
+	last := r.last || s.down.Load()
 	l.memory.out = r.appendAnswer(l.memory.out, last)
-	l.now = r.conclude(fasthttp.StatusOK)
+	l.now = time.Now()
+	r.conclude(fasthttp.StatusOK, l.now)
 	c.heard.Store(false)
 	if last {
 		return whole, end
@@ -266,7 +278,7 @@ func (l *lane) unsent() bool { return l.memory != nil && len(l.memory.out) > 0 }
 func (l *lane) flush() (err error) {
 	if l.unsent() {
 		m := l.memory
-		if err = l.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err == nil {
+		if err = l.conn.SetWriteDeadline(l.now.Add(writeTimeout)); err == nil {
 			_, err = l.conn.Conn.Write(m.out)
 		}
 		m.out = m.out[:0]

@@ -35,6 +35,7 @@ type request struct {
 	credential Presented
 	service    *Service // that the credential is for; nil if nobody has looked
 	decision   policy.Decision
+	asked      asked
 	head       requestHead
 	headErr    error        // why the head cannot be passed on
 	fault      fault        // of what a front proxy says of the request
@@ -93,12 +94,11 @@ func (r *request) finish(failure any) {
 	if over := limitOf(&r.decision); over != 0 && over != Limit(r.conn.slow.Load()) { // which was told already
 		r.limited(over, r.conn)
 	}
-	r.conclude(r.ctx.Response.StatusCode())
+	r.conclude(r.ctx.Response.StatusCode(), time.Now())
 }
 
-// conclude tells the observer and the access log how the request went, and returns the time. It is the last that is done with r.
-func (r *request) conclude(status int) (now time.Time) {
-	now = time.Now()
+// conclude tells the observer and the access log how the request went. It is the last that is done with r.
+func (r *request) conclude(status int, now time.Time) {
 	total := now.Sub(r.began)
 	if r.decided == 0 {
 		r.decided = total
@@ -109,7 +109,6 @@ func (r *request) conclude(status int) (now time.Time) {
 		r.log(status, total)
 	}
 	r.release()
-	return now
 }
 
 // release gives back what r has. Nothing of it may be used any more.
@@ -132,10 +131,7 @@ func (r *request) judge() policy.Decision {
 	if !ok {
 		return malformedTarget(errBadHost)
 	}
-	r.target = Target{
-		Method: h.method, Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: h.destination(),
-		Scheme: r.ownScheme(), Authority: h.host,
-	}
+	r.aim(host)
 	if r.handshake = r.isHandshake(); r.handshake {
 		r.conn.unread.Store(true) // what comes behind it is no request, whether it is granted or refused (RFC 9931)
 	}
@@ -153,6 +149,15 @@ func (r *request) judge() policy.Decision {
 		d.Verdict, d.Reason = policy.Malformed, policy.MalformedHeaders
 	}
 	return d
+}
+
+// aim makes what the request line asks for the target. host is the canonical one.
+func (r *request) aim(host []byte) {
+	h := &r.head
+	r.target = Target{
+		Method: h.method, Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: h.destination(),
+		Scheme: r.ownScheme(), Authority: h.host,
+	}
 }
 
 // tooLong reports whether the request announces a body of more than most bytes. 0 is any number.
@@ -178,6 +183,10 @@ func malformed(reason policy.Reason) policy.Decision {
 
 // proxy judges the request, unless expect has done so, and passes it on if it may pass.
 func (r *request) proxy() {
+	if r.asked.app != nil {
+		r.goOn()
+		return
+	}
 	if r.decided == 0 {
 		r.decision = r.judge()
 		r.decided = time.Since(r.began)
@@ -241,13 +250,40 @@ func (r *request) forward(app *App, head []byte) {
 			return
 		}
 	}
-	began := time.Now()
+	r.asked = asked{app: app, began: time.Now()}
 	var err error
 	if r.handshake {
 		err = r.upgrade(app, head, holder)
 	} else {
 		err = app.exchange(r.base, r, head)
 	}
+	r.answered(err)
+}
+
+// An asked is an application that has been asked, and what came of that.
+type asked struct {
+	app     *App
+	began   time.Time
+	conn    *appConn // by which the answer comes; nil if there is none
+	err     error    // why not
+	failure any      // what a panic left
+}
+
+// goOn goes on with a request that the lane has sent to the application, where the answer is none that the lane can pass on.
+func (r *request) goOn() {
+	if r.asked.failure != nil {
+		panic(r.asked.failure)
+	}
+	if r.asked.conn == nil {
+		r.answered(r.asked.err)
+		return
+	}
+	r.answered(r.asked.app.answer(r, r.asked.conn, nil))
+}
+
+// answered goes on when the application has answered, or could not be asked.
+func (r *request) answered(err error) {
+	app, began := r.asked.app, r.asked.began
 	if err == nil {
 		app.cfg.Observer.Answered(r.ctx.Response.StatusCode(), time.Since(began))
 		r.share()

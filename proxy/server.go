@@ -229,9 +229,14 @@ func (s *Server) Tunnels() int { return s.tunnels.count() }
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	r, judged := ctx.UserValue(judgedKey{}).(*request)
 	if !judged {
+		r = s.connOf(ctx).takeBegun()
+	}
+	if r == nil {
 		r = s.newRequest(ctx, ctx.Time())
 	}
-	s.cfg.Observer.Began(r.face)
+	if r.ctx = ctx; r.asked.app == nil {
+		s.cfg.Observer.Began(r.face)
+	}
 	defer func() { r.finish(recover()) }()
 	if r.face != ProxyFace {
 		r.ownAnswer()
