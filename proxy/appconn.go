@@ -35,6 +35,7 @@ type appConn struct {
 	client     *conn         // on whose behalf; nil if nobody need be looked after
 	until      atomic.Int64  // when reading is given up, in nanoseconds since born
 	look       atomic.Int64  // when the read deadline is, likewise
+	headSize   int           // of the head that was waited for last
 	connection [][]byte      // the Connection lines of the last head that was read, borrowed from r
 }
 

@@ -10,10 +10,8 @@ import (
 // Windows has it, take whoever was authenticated on a connection for the sender of everything that follows on it (RFC 4559 section 6),
 // although RFC 9110 section 11.7 forbids that. Such a connection must not serve anybody else.
 func bound(r *request) bool {
-	for line := range r.head.all(fasthttp.HeaderAuthorization) { // all of them reach the application
-		if bindsConnection(line) {
-			return true
-		}
+	if r.head.bindsConnection() {
+		return true
 	}
 	if r.ctx.Response.StatusCode() != fasthttp.StatusUnauthorized {
 		return false
@@ -26,6 +24,16 @@ func bound(r *request) bool {
 			if bindsConnection(trimBlanks(challenge)) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// bindsConnection reports whether a request may tie the connection to the application to whoever sent it.
+func (h *requestHead) bindsConnection() bool {
+	for line := range h.all(fasthttp.HeaderAuthorization) { // all of them reach the application
+		if bindsConnection(line) {
+			return true
 		}
 	}
 	return false

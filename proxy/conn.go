@@ -28,7 +28,7 @@ func newListener(ln net.Listener, s *Server) *listener {
 func (l *listener) Close() error { return l.close() }
 
 // Accept returns the next connection that no limit turns away.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *listener) Accept() (*conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
@@ -84,6 +84,12 @@ type conn struct {
 
 	drained bool // what the peer sent is left to the next reader; see takeEarly
 
+	lane     lane
+	handed   handed      // while the lane has handed it over
+	begun    *request    // which the lane has begun, and fasthttp is to end; nil if there is none
+	ours     atomic.Bool // it is read for requests, by the lane or fasthttp, and for nothing else
+	answered atomic.Bool // it has had an answer
+
 	// unread is set while the body of a request has not been read to its end. Where the next request would begin is not known then, so
 	// that the connection must end with the response.
 	unread atomic.Bool
@@ -100,12 +106,22 @@ func newConn(c net.Conn, s *Server) *conn {
 
 // connOf returns the connection that a request came by.
 func (s *Server) connOf(ctx *fasthttp.RequestCtx) *conn {
-	if c, ok := ctx.Conn().(*conn); ok {
+	switch c := ctx.Conn().(type) {
+	case *handed:
+		return c.conn
+	case *conn:
 		return c
 	}
 	c := newConn(ctx.Conn(), s)
 	c.trusted = false // served without our listener: nobody is trusted
 	return c
+}
+
+// takeBegun returns the request that the lane has begun, once.
+func (c *conn) takeBegun() *request {
+	r := c.begun
+	c.begun = nil
+	return r
 }
 
 // stream says that a body streams from now on, one way or both.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"time"
 )
 
-// connections are the clients' connections of a Server. fasthttp does not know those that it has handed over, and miscounts the others
-// when it serves several listeners.
+// connections are the clients' connections of a Server.
 type connections struct {
 	mu        sync.Mutex
 	open      map[*conn]struct{}
@@ -92,6 +92,8 @@ func (cs *connections) count() int {
 
 // end waits until all have gone. When ctx ends first, it cuts off those that are left, and returns the error of ctx.
 func (cs *connections) end(ctx context.Context) error {
+	again := time.NewTicker(lookForIdle)
+	defer again.Stop()
 	for {
 		cs.mu.Lock()
 		if len(cs.open) == 0 {
@@ -103,11 +105,30 @@ func (cs *connections) end(ctx context.Context) error {
 		}
 		closed := cs.closed
 		cs.mu.Unlock()
+		cs.hurry()
 		select {
 		case <-closed:
+		case <-again.C:
 		case <-ctx.Done():
 			cs.cut()
 			return ctx.Err()
+		}
+	}
+}
+
+// Of Shutdown: how often it looks for connections that have become idle, and how long a client may take to begin its first request.
+const (
+	lookForIdle  = 100 * time.Millisecond
+	firstRequest = 5 * time.Second
+)
+
+// hurry ends the waiting of all connections that are idle.
+func (cs *connections) hurry() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for c := range cs.open {
+		if c.ours.Load() && !c.heard.Load() && (c.answered.Load() || time.Since(c.born) > firstRequest) {
+			_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
 		}
 	}
 }

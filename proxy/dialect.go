@@ -32,7 +32,7 @@ type dialect struct {
 	name      string
 	describe  func(*request) (Target, fault)
 	foreign   []int                                    // the lines of other families, by their place in lines.described
-	allow     func(*request)                           // adds to an answer that lets the request pass; may be nil
+	allow     func(*request, answerHead)               // adds to an answer that lets the request pass; may be nil
 	status    func(d *policy.Decision, status int) int // the status that says the same in this dialect; nil if it is the same one
 	oneCookie bool                                     // whether only one Set-Cookie line gets through
 }

@@ -35,8 +35,8 @@ func describeEnvoy(r *request) (t Target, f fault) {
 
 // allowEnvoy names what Envoy must remove from the request. It does so after it has set what the answer sets, so that no identity header
 // itself may be named.
-func allowEnvoy(r *request) {
-	r.ctx.Response.Header.SetCanonical(envoyRemoves, r.stripFor(r.decision.View.Policy()).removes[r.keeps().tokenHeader()])
+func allowEnvoy(r *request, h answerHead) {
+	h.SetCanonical(envoyRemoves, r.stripFor(r.decision.View.Policy()).removes[r.keeps().tokenHeader()])
 }
 
 var envoyRemoves = []byte("X-Envoy-Auth-Headers-To-Remove")

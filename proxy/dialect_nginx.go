@@ -80,7 +80,7 @@ func nginxStatus(d *policy.Decision, status int) int {
 const nginxRoom = 3584
 
 // allowNginx tells the operator of a head that nginx may have no room for.
-func allowNginx(r *request) {
+func allowNginx(r *request, _ answerHead) {
 	size := r.headSize()
 	if size <= nginxRoom {
 		return

@@ -3,6 +3,11 @@
 // request is this, and may it pass?", and each puts the answer in its own words.
 //
 //	bytes → fasthttp → request → Target and Presented → Gate.Decide → refuse, or pass on
+//	     ↘ lane → request → Target and Presented → Gate.Recall → answer
+//
+// There are two ways for a request. The long one is fasthttp's, and all that is hard about HTTP is done there, and there only. The short one
+// is the lane: our own loop in front, for requests that are plain in every byte and may pass by what is remembered. It serves those as the
+// long way would, in the same words, and hands every other over as if it had not looked at it.
 //
 // # What it promises
 //

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -122,7 +121,7 @@ func (d *download) WriteTo(w io.Writer) (written int64, err error) {
 	buf := uploadBuffers.Get().(*uploadBuffer)
 	defer uploadBuffers.Put(buf)
 	flush := func() error { return nil }
-	if buffered, ok := w.(*bufio.Writer); ok {
+	if buffered, ok := w.(interface{ Flush() error }); ok {
 		flush = buffered.Flush
 	}
 	for {

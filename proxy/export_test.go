@@ -21,3 +21,20 @@ func NewConn(c net.Conn, trusted *Trusted) net.Conn {
 func NewTestServer(trusted *Trusted) *Server {
 	return &Server{cfg: Config{Trusted: trusted}, limits: Limits{}.withDefaults(), open: newConnections()}
 }
+
+// ServeLongWay is Serve without the lane: everything is served by fasthttp.
+func (s *Server) ServeLongWay(ln net.Listener) error {
+	l := newListener(ln, s)
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return nil
+		}
+		c.handed = handed{conn: c}
+		c.ours.Store(true)
+		go func() { _ = s.http.ServeConn(&c.handed) }()
+	}
+}

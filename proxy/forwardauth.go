@@ -19,23 +19,28 @@ func (r *request) forwardAuth() {
 		return
 	}
 	r.decision = decision
-	h := &r.ctx.Response.Header
 	r.ctx.SetStatusCode(fasthttp.StatusOK)
+	r.tellFront(&r.ctx.Response.Header)
+	r.renew(decision.Renewed)
+}
+
+// tellFront tells a front proxy of a request that may pass.
+func (r *request) tellFront(h answerHead) {
+	d := &r.decision
 	h.SetCanonical(cacheControl, noStore)
-	for _, f := range decision.View.Fields {
+	for _, f := range d.View.Fields {
 		h.SetCanonical(f.Name, f.Value)
 	}
-	if name := decision.View.Policy().TokenHeader(); name != nil {
-		h.SetCanonical(name, decision.Token)
+	if name := d.View.Policy().TokenHeader(); name != nil {
+		h.SetCanonical(name, d.Token)
 	}
-	r.renew(decision.Renewed)
 	if allow := dialects[r.dialect].allow; allow != nil {
-		allow(r)
+		allow(r, h)
 	}
 	if r.cfg.Explain {
-		r.explain()
-		if decision.Session != nil {
-			h.Set(cacheHeader, decision.Source.String())
+		h.Set(reasonHeader, string(d.Reason))
+		if d.Session != nil {
+			h.Set(cacheHeader, d.Source.String())
 		}
 	}
 }
@@ -60,12 +65,7 @@ func (r *request) judgeDescribed() policy.Decision {
 	if !r.known {
 		return policy.Decision{Verdict: policy.Denied, Reason: policy.UnknownDialect}
 	}
-	for _, line := range dialects[r.dialect].foreign {
-		if r.head.described[line].count > 0 {
-			r.cfg.Observer.ForeignHeaders(r.dialect)
-			break
-		}
-	}
+	r.tellOfForeign()
 	if r.target, r.fault = dialects[r.dialect].describe(r); r.fault.reason != "" {
 		r.target = Target{}
 		r.warnOfFault()
@@ -81,6 +81,16 @@ func (r *request) judgeDescribed() policy.Decision {
 		return d
 	}
 	return r.decide()
+}
+
+// tellOfForeign tells the observer if the request is described in another dialect than its own, too.
+func (r *request) tellOfForeign() {
+	for _, line := range dialects[r.dialect].foreign {
+		if r.head.described[line].count > 0 {
+			r.cfg.Observer.ForeignHeaders(r.dialect)
+			return
+		}
+	}
 }
 
 // warnOfFault tells the operator of a question that is at fault itself.

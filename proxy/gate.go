@@ -18,6 +18,15 @@ type Sessions interface {
 	Lookup(ctx context.Context, c upstream.Credential, within time.Duration) (upstream.Answer, error)
 }
 
+// A Memory is Sessions that can say what they remember. Requests are answered from it without a detour; see [Server].
+type Memory interface {
+	Sessions
+
+	// Recall returns what Lookup would answer, within any age, if that is remembered and needs nobody to be asked. It does not wait. If it
+	// reports false, nothing is known.
+	Recall(c upstream.Credential) (upstream.Answer, bool)
+}
+
 // A Gate judges requests. It is safe for concurrent use.
 type Gate struct {
 	only       *Service // of the routes that name none; may be nil
@@ -94,6 +103,45 @@ func (g *Gate) Decide(ctx context.Context, t Target, from Presenter) policy.Deci
 		d.Reason = policy.RouteDenies
 	}
 	return d
+}
+
+// Recall is [Gate.Decide] for a request that may pass by what is remembered, and does not wait. About every other request it reports false,
+// and says nothing. It allocates nothing.
+func (g *Gate) Recall(t Target, from Presenter) (policy.Decision, bool) {
+	p := g.policy.Load()
+	route := p.Route(t.Host, t.Path, t.Method)
+	if route == nil || t.Route != "" || !t.plain() && !t.agrees(p, route) {
+		return policy.Decision{}, false
+	}
+	d, c, service := policy.Decision{Route: route}, Presented{}, g.serviceOf(route)
+	if service != nil {
+		c = from.Present(service)
+	}
+	switch {
+	case route.Access == policy.PublicAccess:
+		d.Verdict, d.Reason = policy.Allowed, policy.Public
+	case route.Access != policy.OptionalAccess && route.Access != policy.SessionAccess || c.Malformed || c.Kind == upstream.NoCredential:
+		return policy.Decision{}, false
+	default:
+		answer, ok := recall(service.Sessions, c.Credential)
+		if !ok {
+			return policy.Decision{}, false
+		}
+		d.Verdict, d.Reason = policy.Allowed, policy.SessionValid
+		d.Session, d.Source, d.BelieveFor = answer.Session, answer.Source, answer.BelieveFor
+	}
+	judge(p, &d)
+	return d, d.Verdict == policy.Allowed
+}
+
+// recall returns the session that a credential stands for, if it is remembered and nothing else comes with it.
+func recall(s Sessions, c upstream.Credential) (upstream.Answer, bool) {
+	memory, ok := s.(Memory)
+	if !ok {
+		return upstream.Answer{}, false
+	}
+	answer, ok := memory.Recall(c)
+	return answer, ok && len(answer.Renewed) == 0
 }
 
 // Preflight decides on a CORS preflight by the route of the request that it announces, which has another method. It reports false if that

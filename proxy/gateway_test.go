@@ -36,6 +36,8 @@ type fakeSessions struct {
 	mu    sync.Mutex
 	known map[string]func(within time.Duration) (upstream.Answer, error) // by kind and value
 	asked []question
+
+	remembered map[string]upstream.Answer // of those the ones that need no question
 }
 
 // A question is one that fakeSessions were asked.
@@ -57,9 +59,25 @@ func (s *fakeSessions) Lookup(_ context.Context, c upstream.Credential, within t
 	return answer(within)
 }
 
+// Recall returns what is known for good.
+func (s *fakeSessions) Recall(c upstream.Credential) (upstream.Answer, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.remembered[keyOf(c)]
+	if ok {
+		s.asked = append(s.asked, question{keyOf(c), upstream.Unlimited})
+	}
+	return a, ok
+}
+
 // know makes the sessions answer with a, or fail with err, about a credential.
 func (s *fakeSessions) know(credential string, a upstream.Answer, err error) {
 	s.decide(credential, func(time.Duration) (upstream.Answer, error) { return a, err })
+	if err == nil && a.Source == upstream.Hit {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.remembered[credential] = a
+	}
 }
 
 // decide makes the sessions answer as f says about a credential.
@@ -67,8 +85,9 @@ func (s *fakeSessions) decide(credential string, f func(within time.Duration) (u
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known = map[string]func(time.Duration) (upstream.Answer, error){}
+		s.known, s.remembered = map[string]func(time.Duration) (upstream.Answer, error){}, map[string]upstream.Answer{}
 	}
+	delete(s.remembered, credential)
 	s.known[credential] = f
 }
 
@@ -214,6 +233,7 @@ type setup struct {
 	Headers  []policy.Header
 	App      proxy.AppConfig
 	Listener net.Listener     // one on loopback if nil
+	LongWay  bool             // every request is fasthttp's
 	Opened   func(*proxy.App) // is told the pool; may be nil
 }
 
@@ -297,7 +317,11 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 	}
 	g.network, g.addr, g.Server = ln.Addr().Network(), ln.Addr().String(), proxy.NewServer(s.Config)
 	served := make(chan error, 1)
-	go func() { served <- g.Serve(ln) }()
+	serve := g.Serve
+	if s.LongWay {
+		serve = g.ServeLongWay
+	}
+	go func() { served <- serve(ln) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

@@ -58,7 +58,10 @@ func (a *App) upgrade(ctx context.Context, r *request, head []byte) (_ *appConn,
 		}
 	}()
 	message := append(head, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"...)
-	if err = a.send(r, c, message, nil); err == nil {
+	if err = a.send(c, message, nil); err == nil {
+		err = c.readHead(&r.ctx.Response.Header, func() { r.relay(c) })
+	}
+	if err == nil {
 		kept = true
 		a.receive(r, c, nil)
 		r.conn.unread.Store(true) // frames that the client may have sent behind its handshake

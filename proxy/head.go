@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 )
@@ -127,6 +128,7 @@ func (h *requestHead) note(name, value []byte, tokenHeader string) {
 	switch len(name) {
 	case len("Host"):
 		if named(name, fasthttp.HeaderHost) {
+			h.host = value
 			h.hosts++
 		}
 	case len("Cookie"): // and Expect
@@ -288,4 +290,89 @@ func onlyText(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// parse reads the head of the request that b begins with, if it is plain to see: well-formed in every byte, as RFC 9112 has it and nobody
+// reads it otherwise. It returns its size, which is 0 if there is more to come of it. A head that is not so is not ok, nor is one of more
+// than most bytes.
+func (h *requestHead) parse(b []byte, tokenHeader string, most int) (size int, ok bool) {
+	more := func() (int, bool) { return 0, len(b) < most }
+	end := bytes.IndexByte(b, '\n')
+	if end < 0 {
+		return more()
+	}
+	if !h.parseRequestLine(b[:end]) {
+		return 0, false
+	}
+	for at := end + 1; ; at += end + 1 {
+		rest := b[at:]
+		if end = bytes.IndexByte(rest, '\n'); end < 0 {
+			return more()
+		}
+		if end == 1 && rest[0] == '\r' {
+			size = at + len("\r\n")
+			return size, size <= most
+		}
+		colon := bytes.IndexByte(rest[:end], ':')
+		if colon < 1 || rest[end-1] != '\r' || !isToken(rest[:colon]) {
+			return 0, false
+		}
+		value := trimBlanks(rest[colon+1 : end-1])
+		if !onlyText(value) {
+			return 0, false
+		}
+		h.count++
+		h.note(rest[:colon], value, tokenHeader)
+	}
+}
+
+// parseRequestLine reads a request line with its CR.
+func (h *requestHead) parseRequestLine(line []byte) bool {
+	const after = " HTTP/1.1\r"
+	blank := bytes.IndexByte(line, ' ')
+	if blank < 1 || len(line) < blank+len(" /")+len(after) || line[blank+1] != '/' || !isToken(line[:blank]) {
+		return false
+	}
+	h.method, h.uri, h.protocol = line[:blank], line[blank+1:len(line)-len(after)], line[len(line)-len("HTTP/1.1\r"):len(line)-1]
+	for _, c := range h.uri {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	version := line[len(line)-len(after):]
+	return string(version) == after || string(version) == " HTTP/1.0\r"
+}
+
+// isPlain reports whether a request that could be parsed is one of HTTP/1.1 to one host, which asks for nothing but an answer: it has no
+// body, and wants the connection to go on or to end.
+func (h *requestHead) isPlain() bool {
+	if !h.isHTTP11() || h.hosts != 1 || h.encoded || h.special || h.upgrade.count > 0 {
+		return false
+	}
+	if h.announced != nil && string(h.announced) != "0" {
+		return false
+	}
+	switch len(h.connection) {
+	case 0:
+		return true
+	case 1:
+		return bytes.EqualFold(h.connection[0], []byte("keep-alive")) || bytes.EqualFold(h.connection[0], []byte("close"))
+	default:
+		return false
+	}
+}
+
+// extent returns the extent of a request whose head could be parsed and has the size given, which is 0 if it could not.
+func (h *requestHead) extent(size int) extent {
+	if size == 0 || h.encoded || h.upgrade.count > 0 || h.is("CONNECT") {
+		return extent{}
+	}
+	if h.announced == nil {
+		return extent{head: size}
+	}
+	n, err := strconv.ParseUint(string(h.announced), 10, 48)
+	if err != nil {
+		return extent{}
+	}
+	return extent{size, int(n)}
 }

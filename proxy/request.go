@@ -35,6 +35,7 @@ type request struct {
 	credential Presented
 	service    *Service // that the credential is for; nil if nobody has looked
 	decision   policy.Decision
+	asked      asked
 	head       requestHead
 	headErr    error        // why the head cannot be passed on
 	fault      fault        // of what a front proxy says of the request
@@ -50,6 +51,7 @@ type scratch struct {
 	cookies           [1024]byte
 	lines             headMemory
 	head              []byte // of the request to the application
+	answer            plainHead
 }
 
 var requests = sync.Pool{New: func() any { return &request{scratch: new(scratch)} }}
@@ -59,17 +61,22 @@ func (s *Server) newRequest(ctx *fasthttp.RequestCtx, began time.Time) *request 
 	r.Server, r.ctx, r.conn, r.began = s, ctx, s.connOf(ctx), began
 	r.head.reset(&r.scratch.lines)
 	r.headErr = r.head.read(&ctx.Request.Header, s.keyring.tokenHeader())
-	r.raw = requestTarget(r.head.uri, r.head.host)
-	if r.path, r.forms, r.face = s.readPath(r.raw, r.scratch.path[:0]); r.face == ForwardAuthFace {
-		r.dialect, r.known = s.dialectOf(r.raw, r.path)
-	}
 	r.conn.unread.Store(r.head.hasBody())
-	r.last = r.headErr != nil || listedIn(r.head.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
+	r.place()
 	return r
 }
 
-// finish tells the observer and the access log how it went. It is the last that is done with r. failure is what a panic left, which
-// fasthttp would let end the process.
+// place finds out which face the request is for.
+func (r *request) place() {
+	r.raw = requestTarget(r.head.uri, r.head.host)
+	if r.path, r.forms, r.face = r.readPath(r.raw, r.scratch.path[:0]); r.face == ForwardAuthFace {
+		r.dialect, r.known = r.dialectOf(r.raw, r.path)
+	}
+	r.last = r.headErr != nil || listedIn(r.head.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
+}
+
+// finish ends a request that fasthttp answers. It is the last that is done with r. failure is what a panic left, which fasthttp would let
+// end the process.
 func (r *request) finish(failure any) {
 	if failure != nil {
 		r.cfg.Logger.Error("panic while serving a request: nothing was let through", "face", r.face.String(), "panic", failure,
@@ -87,14 +94,19 @@ func (r *request) finish(failure any) {
 	if over := limitOf(&r.decision); over != 0 && over != Limit(r.conn.slow.Load()) { // which was told already
 		r.limited(over, r.conn)
 	}
-	total := time.Since(r.began)
+	r.conclude(r.ctx.Response.StatusCode(), time.Now())
+}
+
+// conclude tells the observer and the access log how the request went. It is the last that is done with r.
+func (r *request) conclude(status int, now time.Time) {
+	total := now.Sub(r.began)
 	if r.decided == 0 {
 		r.decided = total
 	}
 	r.cfg.Observer.Decided(r.face, &r.decision, r.decided)
 	r.cfg.Observer.Ended(r.face, total)
 	if r.cfg.AccessLog {
-		r.log(total)
+		r.log(status, total)
 	}
 	r.release()
 }
@@ -119,10 +131,7 @@ func (r *request) judge() policy.Decision {
 	if !ok {
 		return malformedTarget(errBadHost)
 	}
-	r.target = Target{
-		Method: h.method, Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: h.destination(),
-		Scheme: r.ownScheme(), Authority: h.host,
-	}
+	r.aim(host)
 	if r.handshake = r.isHandshake(); r.handshake {
 		r.conn.unread.Store(true) // what comes behind it is no request, whether it is granted or refused (RFC 9931)
 	}
@@ -140,6 +149,15 @@ func (r *request) judge() policy.Decision {
 		d.Verdict, d.Reason = policy.Malformed, policy.MalformedHeaders
 	}
 	return d
+}
+
+// aim makes what the request line asks for the target. host is the canonical one.
+func (r *request) aim(host []byte) {
+	h := &r.head
+	r.target = Target{
+		Method: h.method, Host: host, Path: r.path, Raw: r.raw, forms: r.forms, Destination: h.destination(),
+		Scheme: r.ownScheme(), Authority: h.host,
+	}
 }
 
 // tooLong reports whether the request announces a body of more than most bytes. 0 is any number.
@@ -165,6 +183,10 @@ func malformed(reason policy.Reason) policy.Decision {
 
 // proxy judges the request, unless expect has done so, and passes it on if it may pass.
 func (r *request) proxy() {
+	if r.asked.app != nil {
+		r.goOn()
+		return
+	}
 	if r.decided == 0 {
 		r.decision = r.judge()
 		r.decided = time.Since(r.began)
@@ -228,13 +250,40 @@ func (r *request) forward(app *App, head []byte) {
 			return
 		}
 	}
-	began := time.Now()
+	r.asked = asked{app: app, began: time.Now()}
 	var err error
 	if r.handshake {
 		err = r.upgrade(app, head, holder)
 	} else {
 		err = app.exchange(r.base, r, head)
 	}
+	r.answered(err)
+}
+
+// An asked is an application that has been asked, and what came of that.
+type asked struct {
+	app     *App
+	began   time.Time
+	conn    *appConn // by which the answer comes; nil if there is none
+	err     error    // why not
+	failure any      // what a panic left
+}
+
+// goOn goes on with a request that the lane has sent to the application, where the answer is none that the lane can pass on.
+func (r *request) goOn() {
+	if r.asked.failure != nil {
+		panic(r.asked.failure)
+	}
+	if r.asked.conn == nil {
+		r.answered(r.asked.err)
+		return
+	}
+	r.answered(r.asked.app.answer(r, r.asked.conn, nil))
+}
+
+// answered goes on when the application has answered, or could not be asked.
+func (r *request) answered(err error) {
+	app, began := r.asked.app, r.asked.began
 	if err == nil {
 		app.cfg.Observer.Answered(r.ctx.Response.StatusCode(), time.Since(began))
 		r.share()
@@ -322,7 +371,7 @@ func (r *request) renew(lines []string) {
 
 // log writes the line of the access log. A session appears as the tag of its credential, and the query, which may hold secrets, not at
 // all.
-func (r *request) log(total time.Duration) {
+func (r *request) log(status int, total time.Duration) {
 	if r.target.Raw == nil { // no route is asked about it, or it was refused before that: say what there was
 		r.target = r.asWritten()
 	}
@@ -332,7 +381,7 @@ func (r *request) log(total time.Duration) {
 		slog.String("method", string(r.target.Method)),
 		slog.String("host", string(r.target.Host)),
 		slog.String("path", string(r.target.Path)),
-		slog.Int("status", r.ctx.Response.StatusCode()),
+		slog.Int("status", status),
 		slog.String("verdict", r.decision.Verdict.String()),
 		slog.String("reason", string(r.decision.Reason)),
 		slog.Float64("took_seconds", total.Seconds()),

@@ -21,19 +21,9 @@ func (c *appConn) readHead(h *fasthttp.ResponseHeader, interim func()) error {
 	h.DisableNormalizing() // names stay as the application spells them
 	defer h.EnableNormalizing()
 	for n := range maxInterim {
-		head, err := peekHead(c.r)
-		switch {
-		case err == nil:
-		case isTimeout(err):
-			return fmt.Errorf("read response of application: %w", os.ErrDeadlineExceeded)
-		case errors.Is(err, errClientGone):
+		head, err := c.awaitHead(n == 0)
+		if err != nil {
 			return err
-		case errors.Is(err, bufio.ErrBufferFull):
-			return errLargeHead
-		case n == 0 && c.r.Buffered() == 0:
-			return errUnanswered
-		default:
-			return errBadHead
 		}
 		switch string(statusOf(head)) {
 		case "000":
@@ -61,6 +51,32 @@ func (c *appConn) readHead(h *fasthttp.ResponseHeader, interim func()) error {
 		interim()
 	}
 	return errInterimFlood
+}
+
+// awaitHead waits for the head of a response and returns it without taking it. first says that nothing has been answered yet.
+func (c *appConn) awaitHead(first bool) ([]byte, error) {
+	head, err := peekHead(c.r)
+	switch {
+	case err == nil:
+		c.headSize = len(head)
+		return head, nil
+	case isTimeout(err):
+		return nil, fmt.Errorf("read response of application: %w", os.ErrDeadlineExceeded)
+	case errors.Is(err, errClientGone):
+		return nil, err
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, errLargeHead
+	case first && c.r.Buffered() == 0:
+		return nil, errUnanswered
+	default:
+		return nil, errBadHead
+	}
+}
+
+// head returns the head that was waited for last, which has not been taken.
+func (c *appConn) head() []byte {
+	head, _ := c.r.Peek(c.headSize)
+	return head
 }
 
 // statusOf returns the status of a head that is well-formed so far.
@@ -157,15 +173,17 @@ var ownFields = [...]string{
 
 // isOwn reports whether a field of this name stays with the connection, or is no field that anybody may send.
 func (c *appConn) isOwn(name []byte) bool {
-	if isOursToSay(name) || !isToken(name) {
-		return true
-	}
+	return isOursToSay(name) || !isToken(name) || isOwnField(name) || listedIn(c.connection, name)
+}
+
+// isOwnField reports whether a field of this name is one of ownFields.
+func isOwnField(name []byte) bool {
 	for _, own := range ownFields {
-		if len(name) == len(own) && bytes.EqualFold(name, []byte(own)) {
+		if named(name, own) {
 			return true
 		}
 	}
-	return listedIn(c.connection, name)
+	return false
 }
 
 // relay passes an interim response on, such as 103 Early Hints, as RFC 9110 section 15.2 wants: if the client can understand it, and if

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -118,6 +120,8 @@ type Server struct {
 	silentApp, unjudged, unevaluated, untrusted, untold, large throttle            // for one message each
 	beyond                                                     [limitsEnd]throttle // likewise, by limit
 
+	dates dates
+
 	open    *connections
 	tunnels *tunnels
 
@@ -159,7 +163,6 @@ func NewServer(cfg Config) *Server {
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
 		NoDefaultDate:                true, // the application states its own; see ownAnswer
-		CloseOnShutdown:              true,
 		KeepHijackedConns:            true, // until we close them
 	}
 	return s
@@ -188,7 +191,17 @@ func (s *Server) Serve(ln net.Listener) error {
 	if s.down.Load() {
 		return l.Close()
 	}
-	return s.http.Serve(l)
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			_ = l.Close()
+			if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
+				return nil
+			}
+			return fmt.Errorf("accept connection: %w", err)
+		}
+		go c.serve()
+	}
 }
 
 // Shutdown stops accepting, also for a Serve that is yet to come, ends all tunnels, and waits until all requests have ended. What is left
@@ -196,15 +209,12 @@ func (s *Server) Serve(ln net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.down.Store(true)
 	s.mu.Lock()
-	for _, l := range s.listeners { // fasthttp does not know one before it serves it
+	for _, l := range s.listeners {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
 	s.tunnels.close()
-	err := s.http.ShutdownWithContext(ctx)
-	if ended := s.open.end(ctx); err == nil {
-		err = ended
-	}
+	err := s.open.end(ctx)
 	s.end()
 	return err
 }
@@ -219,9 +229,14 @@ func (s *Server) Tunnels() int { return s.tunnels.count() }
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	r, judged := ctx.UserValue(judgedKey{}).(*request)
 	if !judged {
+		r = s.connOf(ctx).takeBegun()
+	}
+	if r == nil {
 		r = s.newRequest(ctx, ctx.Time())
 	}
-	s.cfg.Observer.Began(r.face)
+	if r.ctx = ctx; r.asked.app == nil {
+		s.cfg.Observer.Began(r.face)
+	}
 	defer func() { r.finish(recover()) }()
 	if r.face != ProxyFace {
 		r.ownAnswer()

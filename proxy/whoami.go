@@ -48,22 +48,38 @@ func (r *request) whoami() {
 // whoamiKnown answers with a session.
 func (r *request) whoamiKnown(answer *upstream.Answer) {
 	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.SessionValid, Session: answer.Session, Source: answer.Source}
-	h := r.kratosHead()
-	if r.service.WhoamiDialect != nil {
-		h.SetContentType("application/json")
-	} else {
-		h.SetContentTypeBytes(kratosJSON)
-		h.Set("X-Kratos-Authenticated-Identity-Id", answer.Session.IdentityID)
-	}
+	r.ctx.Response.Header.SetContentTypeBytes(r.whoamiType())
+	r.tellWhoami(&r.ctx.Response.Header)
 	r.renew(answer.Renewed)
-	body := answer.Session.Body
-	if answer.Session.Told != nil {
-		body = answer.Session.Told
+	r.ctx.Response.SetBodyRaw(whoamiBody(answer.Session)) // immutable, so that it need not be copied
+}
+
+// tellWhoami says what goes with the body of an answer with a session.
+func (r *request) tellWhoami(h answerHead) {
+	h.SetCanonical(cacheControl, kratosNoStore)
+	h.SetCanonical(vary, kratosVary)
+	if r.service.WhoamiDialect == nil {
+		h.Set("X-Kratos-Authenticated-Identity-Id", r.decision.Session.IdentityID)
 	}
-	r.ctx.Response.SetBodyRaw(body) // immutable, so that it need not be copied
 	if r.cfg.Explain {
-		h.Set(cacheHeader, answer.Source.String())
+		h.Set(cacheHeader, r.decision.Source.String())
 	}
+}
+
+// whoamiType returns the type of an answer with a session.
+func (r *request) whoamiType() []byte {
+	if r.service.WhoamiDialect != nil {
+		return plainJSON
+	}
+	return kratosJSON
+}
+
+// whoamiBody returns the body of an answer with a session.
+func whoamiBody(s *upstream.Session) []byte {
+	if s.Told != nil {
+		return s.Told
+	}
+	return s.Body
 }
 
 // kratosHead sets what Kratos says with every answer, and returns the head of the response.
@@ -76,6 +92,7 @@ func (r *request) kratosHead() *fasthttp.ResponseHeader {
 
 var (
 	kratosNoStore = []byte("private, no-cache, no-store, must-revalidate")
+	plainJSON     = []byte("application/json")
 	kratosJSON    = []byte("application/json; charset=utf-8")
 	kratosVary    = []byte("Cookie")
 	vary          = []byte(fasthttp.HeaderVary)

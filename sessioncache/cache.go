@@ -139,6 +139,22 @@ func (c *Cache) Lookup(ctx context.Context, cred upstream.Credential, within tim
 	return c.find(ctx, cred, within, false)
 }
 
+// Recall is [Cache.Session] for those who want to know only what needs no question: it returns an answer that is remembered and fresh. It
+// does not wait. Look-ups that find nothing are not counted.
+func (c *Cache) Recall(cred upstream.Credential) (upstream.Answer, bool) {
+	if cred.Kind == upstream.NoCredential || len(cred.Value) == 0 {
+		return upstream.Answer{}, false
+	}
+	d, at := c.digests.credential(cred), c.now()
+	e, src, _ := c.recall(d, cred.Joined(), at, upstream.Unlimited)
+	if e == nil || !e.servable(at) || !e.fresh(at) || e.renew {
+		return upstream.Answer{}, false
+	}
+	a, o, err := e.serve(src, at)
+	c.lookups.count(d, o)
+	return a, err == nil
+}
+
 func (c *Cache) find(ctx context.Context, cred upstream.Credential, within time.Duration, unattended bool) (upstream.Answer, error) {
 	if cred.Kind == upstream.NoCredential || len(cred.Value) == 0 {
 		return upstream.Answer{}, upstream.ErrNoSession

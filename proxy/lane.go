@@ -1,0 +1,290 @@
+package proxy
+
+import (
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// A lane is the short way of a connection's requests: that of the plainest ones, when they are answered from memory. It knows nothing of
+// what is hard about HTTP. What is not plain, and what is not allowed at once, goes the long way, which is fasthttp's, as if there were no
+// lane: the bytes that were read so far are handed over, and nobody has been told of the request. So the lane never refuses anything, and
+// cannot disagree with the long way about what it does not serve.
+type lane struct {
+	conn       *conn
+	memory     *laneMemory // nil while nothing has been read: an idle connection holds none
+	begin, end int         // of what was read and has not been served
+	now        time.Time   // when the last request was answered, or when the connection began
+	began      bool        // the head of a request is there in part, and its time is running
+	next       extent      // of the request that leaves or passes
+	passing    *request    // which passes
+	failure    error       // why nothing more can be read
+	socket     socket
+}
+
+// laneMemory is what a lane holds while it serves.
+type laneMemory struct {
+	in  [16 << 10]byte
+	out []byte // what is to be sent
+}
+
+var laneMemories = sync.Pool{New: func() any { return &laneMemory{out: make([]byte, 0, 4<<10)} }}
+
+// A turn is where a connection goes from here.
+type turn uint8
+
+const (
+	stay  turn = iota // the next request is to be read, or the rest of this one
+	pass              // this request goes on to the application
+	leave             // this request goes the long way
+	end               // the connection ends
+)
+
+// serve serves the requests of the connection until it ends, or belongs to somebody else.
+func (c *conn) serve() {
+	l := &c.lane
+	l.conn, l.now = c, c.born
+	l.openSocket()
+	c.ours.Store(true)
+	for {
+		t := l.run()
+		if t == pass {
+			t = l.passOn()
+		}
+		switch t {
+		case leave:
+			if !l.handOver() {
+				return
+			}
+		case end:
+			l.release()
+			c.ours.Store(false)
+			_ = c.Close()
+			return
+		}
+	}
+}
+
+// run serves requests until one leaves, or the connection ends.
+func (l *lane) run() turn {
+	if t := l.serve(); t != stay || l.unsent() { // what came behind a request that has gone the long way
+		if l.flush() != nil {
+			return end
+		}
+		if t != stay {
+			return t
+		}
+	}
+	if l.socket.opened() {
+		return l.runOnSocket()
+	}
+	for {
+		if !l.await() {
+			return end
+		}
+		if t := l.receive(); t != stay {
+			return t
+		}
+		t := l.serve()
+		if l.flush() != nil {
+			return end
+		}
+		if t != stay {
+			return t
+		}
+	}
+}
+
+// receive reads what there is, by the ordinary way. Nothing is held while there is nothing.
+func (l *lane) receive() turn {
+	var first [1]byte
+	into := first[:]
+	if l.memory != nil {
+		into = l.memory.in[l.end:]
+	}
+	n, err := l.conn.Conn.Read(into)
+	if n > 0 && l.memory == nil {
+		l.acquire()
+		l.memory.in[0] = first[0]
+		if t := l.received(n, nil); err != nil || t != stay {
+			return t
+		}
+		if !l.await() {
+			return end
+		}
+		n, err = l.conn.Conn.Read(l.memory.in[l.end:])
+	}
+	return l.received(n, err)
+}
+
+// received takes in that n more bytes were read, or that nothing more can be read.
+func (l *lane) received(n int, err error) turn {
+	c := l.conn
+	switch {
+	case n > 0:
+		l.end += n
+		c.heard.Store(true)
+		return stay
+	case err == nil:
+		return stay
+	case l.idle() && (c.answered.Load() || !isTimeout(err) || c.server.down.Load()): // nobody is owed an answer
+		return end
+	}
+	l.failure = err
+	return leave
+}
+
+// await makes the time take effect in which more must have been read: that for the whole head if it has begun, or if it is the first, and
+// else the time that a connection may be idle. It reports false if the connection is to end.
+func (l *lane) await() bool {
+	c := l.conn
+	now, d := l.now, c.server.limits.HeadTimeout
+	switch idle, answered := l.idle(), c.answered.Load(); {
+	case idle && answered:
+		if c.server.down.Load() {
+			return false
+		}
+		d = idleTimeout
+	case !idle && (l.began || !answered):
+		return true // it is running
+	case !idle:
+		l.began, now = true, time.Now()
+	}
+	by := int64(now.Sub(c.born) + d)
+	if set := c.readSet.Load(); set != 0 && set <= by && by-set <= int64(d)/64 {
+		return true
+	}
+	c.readBy.Store(by)
+	c.readSet.Store(by)
+	return c.Conn.SetReadDeadline(c.at(by)) == nil
+}
+
+// idle reports whether there is nothing left to be served.
+func (l *lane) idle() bool { return l.begin == l.end }
+
+// serve serves what has been read, as far as that goes. What is to be sent is in the memory after it.
+func (l *lane) serve() turn {
+	for !l.idle() {
+		size, t := l.request()
+		if t != stay {
+			return t
+		}
+		if size == 0 { // more of it is needed
+			l.conn.heard.Store(true)
+			return l.makeRoom()
+		}
+		l.pass(size)
+	}
+	return stay
+}
+
+// pass leaves the first n bytes behind.
+func (l *lane) pass(n int) {
+	l.begin += n
+	l.began = false
+	if !l.conn.answered.Load() {
+		l.conn.answered.Store(true)
+	}
+	if l.idle() {
+		l.begin, l.end = 0, 0
+	}
+}
+
+// makeRoom makes room for more of a request that has begun.
+func (l *lane) makeRoom() turn {
+	in := &l.memory.in
+	if l.begin > 0 {
+		copy(in[:], in[l.begin:l.end])
+		l.begin, l.end = 0, l.end-l.begin
+	}
+	if l.end == len(in) {
+		l.next = extent{}
+		return leave
+	}
+	return stay
+}
+
+// request serves the request that the bytes which have been read begin with, and returns its size. The size is 0 if there is more to come
+// of it.
+func (l *lane) request() (size int, t turn) {
+	r := requests.Get().(*request)
+	before := len(l.memory.out)
+	defer func() {
+		if failure := recover(); failure != nil {
+			l.memory.out = l.memory.out[:before]
+			l.conn.settle()
+			l.conn.server.cfg.Logger.Error("panic while serving a request from memory: it is served as if nothing were remembered",
+				"face", r.face.String(), "panic", failure, "stack", string(debug.Stack()))
+			size, t = 0, leave
+		}
+	}()
+	s, c := l.conn.server, l.conn
+	r.head.reset(&r.scratch.lines)
+	whole, ok := r.head.parse(l.memory.in[l.begin:l.end], s.keyring.tokenHeader(), s.limits.Head)
+	if ok && whole == 0 {
+		r.release()
+		return 0, stay
+	}
+	if !ok || !r.head.isPlain() {
+		l.next = r.head.extent(whole)
+		r.release()
+		return 0, leave
+	}
+	r.Server, r.conn, r.began = s, c, time.Now()
+	r.place()
+	if !r.recall() {
+		l.next = extent{head: whole}
+		r.release()
+		return 0, leave
+	}
+	s.cfg.Observer.Began(r.face)
+	if r.face == ProxyFace {
+		l.passing, l.next = r, extent{head: whole}
+		return 0, pass
+	}
+	last := r.last || s.down.Load()
+	l.memory.out = r.appendAnswer(l.memory.out, last)
+	l.now = time.Now()
+	r.conclude(fasthttp.StatusOK, l.now)
+	c.heard.Store(false)
+	if last {
+		return whole, end
+	}
+	return whole, stay
+}
+
+// acquire gets what the lane needs to serve.
+func (l *lane) acquire() {
+	if l.memory == nil {
+		l.memory = laneMemories.Get().(*laneMemory)
+	}
+}
+
+// release gives back what the lane needs to serve, and with it all that was read.
+func (l *lane) release() {
+	if m := l.memory; m != nil {
+		l.memory, l.begin, l.end = nil, 0, 0
+		m.out = m.out[:0]
+		laneMemories.Put(m)
+	}
+}
+
+// unsent reports whether there is something to be sent.
+func (l *lane) unsent() bool { return l.memory != nil && len(l.memory.out) > 0 }
+
+// flush sends what is to be sent, by the ordinary way. Nothing is held if there is nothing left to be served, either.
+func (l *lane) flush() (err error) {
+	if l.unsent() {
+		m := l.memory
+		if err = l.conn.SetWriteDeadline(l.now.Add(writeTimeout)); err == nil {
+			_, err = l.conn.Conn.Write(m.out)
+		}
+		m.out = m.out[:0]
+	}
+	if l.idle() {
+		l.release()
+	}
+	return err
+}

@@ -1,0 +1,91 @@
+//go:build unix
+
+package proxy
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// A socket is that of a connection which nothing lies over, neither TLS nor what another proxy has said first. It is read and written by
+// system calls of our own.
+//
+// That is done within one step of [syscall.RawConn], as far as it goes. What is read at the beginning of a step is read after the runtime
+// has forgotten what it knew of the socket (pollReset, which RawConn.Read calls once). From then on the runtime notes every event that epoll
+// or kqueue tell it of, and they tell of everything that comes after a read has said that there is nothing. So a step that says that it
+// is not done is taken again when there is something, also if that came before the runtime began to wait.
+type socket struct {
+	raw  syscall.RawConn // nil if there is none
+	step func(fd uintptr) bool
+	turn turn // what the last step has led to
+}
+
+// opened reports whether there is a socket.
+func (s *socket) opened() bool { return s.raw != nil }
+
+// openSocket looks for the socket of the connection.
+func (l *lane) openSocket() {
+	switch c := l.conn.Conn.(type) {
+	case *net.TCPConn:
+		l.socket.raw, _ = c.SyscallConn()
+	case *net.UnixConn:
+		l.socket.raw, _ = c.SyscallConn()
+	}
+	l.socket.step = l.stepOnSocket
+}
+
+// runOnSocket is [lane.run] by the socket.
+func (l *lane) runOnSocket() turn {
+	for {
+		if err := l.socket.raw.Read(l.socket.step); err != nil {
+			l.socket.turn = l.received(0, err)
+		}
+		if l.unsent() && l.flush() != nil { // which the socket did not take at once
+			return end
+		}
+		if l.socket.turn != stay {
+			return l.socket.turn
+		}
+	}
+}
+
+// stepOnSocket reads, serves and answers until there is nothing more to read. It reports false to be called again when there is.
+func (l *lane) stepOnSocket(fd uintptr) (done bool) {
+	for {
+		l.acquire()
+		n, err := syscall.Read(int(fd), l.memory.in[l.end:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return l.pause()
+		case err == nil && n == 0:
+			err = io.EOF
+		}
+		if l.socket.turn = l.received(n, err); l.socket.turn != stay {
+			return true
+		}
+		l.socket.turn = l.serve()
+		if l.unsent() {
+			if sent, err := syscall.Write(int(fd), l.memory.out); err == nil {
+				l.memory.out = append(l.memory.out[:0], l.memory.out[sent:]...)
+			}
+		}
+		if l.socket.turn != stay || l.unsent() {
+			return true
+		}
+	}
+}
+
+// pause prepares for waiting. It reports true if the connection ends instead.
+func (l *lane) pause() (done bool) {
+	if l.idle() {
+		l.release()
+	}
+	if l.await() {
+		return false
+	}
+	l.socket.turn = end
+	return true
+}
