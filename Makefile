@@ -34,9 +34,10 @@ demo: ## Run a gateway, a session service and an example application
 test: unit e2e soak ## Run everything that proves the project
 
 .PHONY: unit
-unit: ## Run the tests of the main module, with the race detector and without
+unit: ## Run the tests of the main module, with the race detector and without, and those of the benchmarks
 	$(GO) test $(RACE) -shuffle=on ./...
 	$(GO) test -shuffle=on ./... # allocations are counted, and damaged files mapped, without the race detector only
+	cd bench && $(GO) test $(RACE) -shuffle=on ./...
 
 .PHONY: e2e
 e2e: ## Run the tests against real clients and servers, which .ci/run installs. The first time, this builds Traefik, which takes minutes

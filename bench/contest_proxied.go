@@ -12,8 +12,9 @@ const proxiedAbout = "A page of 1 KiB from an application over kept connections.
 	"headers; below a public path it does not check. Those without a check pass requests on as they are."
 
 func proxied() contest {
-	return contest{"proxied-token", "Proxied request with a token", proxiedAbout +
-		" nginx with a check remembers the answer, as above. Caddy remembers none: its `forward_auth` asks each time, a service that says yes at once.",
+	return contest{
+		"proxied-token", "Proxied request with a token", proxiedAbout +
+			" nginx with a check remembers the answer, as above. Caddy remembers none: its `forward_auth` asks each time, a service that says yes at once.",
 		func(a *arena) (*report.Contest, error) {
 			return compareCost(a, append(proxies(byToken),
 				contestant{"fasthttp HostClient, no check", fastForwarder, pageAt(privatePath, byToken), 0},
@@ -21,7 +22,8 @@ func proxied() contest {
 				contestant{"Caddy reverse_proxy, no check", caddy, pageAt(publicPath, byToken), 0},
 				contestant{"Caddy forward_auth, reverse_proxy", caddy, pageAt(privatePath, byToken), 0},
 			), nil)
-		}}
+		},
+	}
 }
 
 func proxiedByCookie() contest {

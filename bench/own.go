@@ -58,7 +58,15 @@ func (a *arena) startBare(who string, question func(*session) []byte) (*server, 
 	if err != nil {
 		return nil, err
 	}
-	return a.startSelf(who, a.cpus.server, file)
+	s, err := a.startSelf(who, a.cpus.server, file)
+	if err != nil || who != "bare-fast" {
+		return s, err
+	}
+	if own, err := load.Ask(s.address, question(g.session)); err != nil || len(own) != len(answer) {
+		s.stop()
+		return nil, fmt.Errorf("its answer has %d bytes, that of Gatehouse has %d: %v", len(own), len(answer), err)
+	}
+	return s, nil
 }
 
 // startSelf runs this program as somebody else.

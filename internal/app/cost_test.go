@@ -50,7 +50,7 @@ func hold(b *testing.B, what string, ratio, most float64) {
 
 // timeRatio returns the median of the ratios of CPU time in many short rounds, so that a machine whose speed drifts slows both.
 func timeRatio(b *testing.B, h hit) float64 {
-	const rounds, requests = 31, 10_000
+	const rounds, requests = 401, 800
 	gate, bare := contestants(b, h)
 	took := func(s memoryServer) float64 {
 		before := cpuTime(b)
