@@ -34,9 +34,10 @@ demo: ## Run a gateway, a session service and an example application
 test: unit e2e soak ## Run everything that proves the project
 
 .PHONY: unit
-unit: ## Run the tests of the main module, with the race detector and without
+unit: ## Run the tests of the main module, with the race detector and without, and those of the benchmarks
 	$(GO) test $(RACE) -shuffle=on ./...
 	$(GO) test -shuffle=on ./... # allocations are counted, and damaged files mapped, without the race detector only
+	cd bench && $(GO) test $(RACE) -shuffle=on ./...
 
 .PHONY: e2e
 e2e: ## Run the tests against real clients and servers, which .ci/run installs. The first time, this builds Traefik, which takes minutes
@@ -57,9 +58,18 @@ fuzz: ## Run every fuzz target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## Measure decisions and proxied requests, beside bare fasthttp and nginx if it is installed
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./internal/app ./internal/policy ./sessioncache
-	cd bench && $(GO) run .
+bench: ## Measure beside other gateways and proxies, and write docs/reference/performance.md. BENCH='-only decision -rounds 5' does less
+	cd bench && $(GO) run . $(BENCH)
+
+.PHONY: bench-check
+bench-check: ## Fail if a hit allocates, or costs too much beside a bare handler. Counts instructions if valgrind is installed
+	$(GO) test -count=1 -run 'Allocate' ./proxy ./sessioncache ./internal/app ./internal/metrics ./internal/policy
+	@mkdir -p $(BIN)
+	$(GO) test -o $(BIN)/app.test -run '^$$' -bench '^BenchmarkCostOfAHit$$' -benchtime 1x ./internal/app
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks of the hit path
+	$(GO) test -run '^$$' -bench . -skip 'CostOfAHit|Counted' -benchmem -benchtime $(BENCHTIME) ./proxy ./internal/app ./internal/policy ./sessioncache
 
 .PHONY: lint
 lint: vet staticcheck fmt-check tidy-check ## Run all static checks
@@ -92,7 +102,7 @@ tidy-check:
 	cd internal/e2e/traefik && $(GO) mod tidy -diff
 
 .PHONY: check
-check: lint test ## Run all that CI runs
+check: lint bench-check test ## Run all that CI runs
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -1,13 +1,18 @@
-// Command bench measures what a request costs: the CPU time of the gateway's own process, beside others that do the same work or less.
+// Command bench measures Gatehouse beside others that do the same work or less, and writes docs/reference/performance.md. make bench runs it.
 //
-// A decision is compared with a bare fasthttp handler that answers with the same headers and decides nothing, and with nginx that
-// remembers the answer to auth_request in a proxy_cache. A proxied request is compared with nginx that does the same and passes it on,
-// with nginx and fasthttp that pass on and ask nobody, and with Gatehouse on a public route.
+// The servers are processes of their own on one processor, and are loaded in turn from another, where the application is too. What counts is
+// the CPU time that the kernel charges to a server, and how long answers take that were due at fixed times (package load). Everything stays
+// on 127.0.0.1 and ends by itself. The command is a module of its own, so that opponents never become dependencies of the gateway.
 //
-// The servers run as processes of their own on one processor, and are loaded in turn over kept connections from another, where the
-// application is too, so that a machine whose speed drifts slows all of them. What is printed are medians of the rounds, and of the
-// ratios within a round. Ratios hold from machine to machine; times do not.
+// # To add a contest
 //
-// Run it with make bench. nginx is left out, with a word about it, where it is not installed. Everything stays on the loopback
-// interface, and each round ends by itself. It is a module of its own, so that the opponents never become a dependency of the gateway.
+// A contest is a file contest_NAME.go with a function that returns a [contest], and a line in contests. One that compares CPU time
+// lists who takes part, with what each is asked, and calls [compareCost]; the others show how a contest measures something else. What
+// it returns is shown by package report, which knows nothing of any contest.
+//
+// # To add an opponent
+//
+// An opponent is a [kind]: a name, and a function that starts it. nginx.go shows one that is installed, or not: who is missing is left out, and
+// the page says so. own.go shows those that are a part of this program. Give it the best configuration that does the same work, and say in
+// a comment why it is that.
 package main

@@ -8,57 +8,96 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
-const configuration = `
+// The configuration that every Gatehouse begins with. Traffic comes from a proxy that is trusted, as a decision needs.
+const gatehouseBase = `
 listen: %s
 admin: ""
 app: http://%s
 upstream: { embedded: { listen: "", admin_listen: %s } }
 session_cache: { fresh_for: 1h }
-routes:
-  - { match: { path: /assets/* }, access: public }
-  - { match: { path: /* }, access: session }
+trusted_proxies: [127.0.0.0/8]
+log: { level: warn }
+`
+
+const fewHeaders = `
 identity_headers:
   X-User-Id: identity.id
   X-User-Email: identity.traits.email
   X-User-Name: identity.traits.name
   X-Session-Id: id
   X-Session-Aal: authenticator_assurance_level
-trusted_proxies: [127.0.0.0/8]
-log: { level: warn }
 `
 
-// startGatehouse builds the command of this tree and runs it in front of the application at app, with one session.
-func startGatehouse(dir, app string, cpu int) (*server, *session, error) {
-	binary := filepath.Join(dir, "gatehouse")
-	build := exec.Command("go", "build", "-C", "..", "-o", binary, "./cmd/gatehouse")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, nil, fmt.Errorf("build gatehouse (bench is run in its own directory): %w", err)
+const manyHeaders = fewHeaders + `
+  X-Issued-At: issued_at
+  X-Expires-At: expires_at
+  X-User-Schema: identity.schema_id
+  X-User-State: identity.state
+  X-Active: active
+`
+
+const fewRoutes = `
+routes:
+  - { match: { path: /assets/* }, access: public }
+  - { match: { path: /* }, access: session }
+`
+
+// manyRoutes are a thousand, of which the last one is asked about, and requires something of the session.
+func manyRoutes() string {
+	var r strings.Builder
+	r.WriteString("\nroutes:\n")
+	for i := range 999 {
+		fmt.Fprintf(&r, "  - { match: { path: /area-%d/* }, access: session }\n", i)
+	}
+	r.WriteString("  - { match: { path: /* }, access: session, require: { expression: 'session.identity.traits.email.endsWith(\"@example.com\")' } }\n")
+	return r.String()
+}
+
+var (
+	gatehouse            = gatehouseWith("Gatehouse", fewRoutes+fewHeaders)
+	gatehouseManyHeaders = gatehouseWith("Gatehouse, 10 headers", fewRoutes+manyHeaders)
+	gatehouseManyRoutes  = gatehouseWith("Gatehouse, 1,000 routes", manyRoutes()+manyHeaders)
+)
+
+func gatehouseWith(name, configuration string) kind {
+	return kind{name, func(a *arena) (*server, error) { return a.startGatehouse(configuration) }}
+}
+
+// startGatehouse runs the command of this tree, which is built the first time, with one session.
+func (a *arena) startGatehouse(configuration string) (*server, error) {
+	binary := filepath.Join(a.dir, "gatehouse")
+	if _, err := os.Stat(binary); err != nil {
+		build := exec.Command("go", "build", "-C", "..", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./cmd/gatehouse")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			return nil, fmt.Errorf("build gatehouse (bench is run in its own directory): %w", err)
+		}
 	}
 	address, err := freeAddress()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	admin, err := freeAddress()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	file := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, address, app, admin), 0o600); err != nil {
-		return nil, nil, err
-	}
-	s, err := start(exec.Command(binary, "serve", "--config", file), address, cpu)
+	file, err := a.write("gatehouse.yaml", fmt.Appendf(nil, gatehouseBase+configuration, address, a.app.address, admin))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	created, err := createSession(admin)
+	s, err := start(exec.Command(binary, "serve", "--config", file), address, a.cpus.server)
 	if err != nil {
+		return nil, err
+	}
+	if s.session, err = createSession(admin); err != nil {
 		s.stop()
-		return nil, nil, err
+		return nil, err
 	}
-	return s, created, nil
+	return s, nil
 }
 
 // A session is what the session service answers when it has created one.
@@ -67,8 +106,9 @@ type session struct {
 	Cookie struct{ Name, Value string } `json:"session_cookie"`
 }
 
+// createSession creates a session that is told in 1.3 kB.
 func createSession(admin string) (*session, error) {
-	body := []byte(`{"identity":{"traits":{"email":"alice@example.com","name":"Alice"}}}`)
+	body := fmt.Appendf(nil, `{"identity":{"traits":{"email":"alice@example.com","name":"Alice","about":%q}}}`, strings.Repeat("about ", 100))
 	resp, err := http.Post("http://"+admin+"/admin/sessions", "application/json", bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("create session: %w", err)
@@ -83,7 +123,3 @@ func createSession(admin string) (*session, error) {
 	}
 	return created, nil
 }
-
-func (s *session) tokenLine() string { return "X-Session-Token: " + s.Token }
-
-func (s *session) cookieLine() string { return "Cookie: " + s.Cookie.Name + "=" + s.Cookie.Value }

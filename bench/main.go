@@ -1,199 +1,123 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
+	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/bench/report"
 )
 
 func main() {
-	exit(play(os.Args[1:]))
-}
-
-// play runs one of the parts, or the measurement.
-func play(args []string) error {
-	switch {
-	case len(args) == 2 && args[0] == barePart:
-		return serveBare(args[1])
-	case len(args) == 3 && args[0] == forwardPart:
-		return serveForward(args[1], args[2])
-	case len(args) == 2 && args[0] == appPart:
-		return serveApp(args[1])
-	}
-	rounds := flag.Int("rounds", 15, "rounds, of which the median counts")
-	length := flag.Duration("length", 700*time.Millisecond, "length of the load on one server in one round")
-	connections := flag.Int("connections", 32, "connections that are kept open")
-	only := flag.String("only", "", "run the contests whose name has this in it")
-	flag.Parse()
-	return run(*rounds, *length, *connections, *only)
-}
-
-func exit(err error) {
-	if err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-	os.Exit(0)
 }
 
-func run(rounds int, length time.Duration, connections int, only string) error {
-	cpus, err := someProcessors()
+// settings are what can be chosen about a run.
+type settings struct {
+	rounds      int
+	length      time.Duration // of the load on one server in one round
+	connections int
+	only        string
+	out         string
+}
+
+func run(args []string) error {
+	if len(args) > 1 && args[0] == playArgument {
+		return play(args[1:])
+	}
+	var s settings
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	flags.IntVar(&s.rounds, "rounds", 9, "`rounds`, of which the median counts")
+	flags.DurationVar(&s.length, "length", 700*time.Millisecond, "how long one server is loaded in one round")
+	flags.IntVar(&s.connections, "connections", 32, "connections that are kept open")
+	flags.StringVar(&s.only, "only", "", "run the contests whose name has this `word` in it, and write no page")
+	flags.StringVar(&s.out, "out", "../docs/reference", "`directory` of the page")
+	render := flags.Bool("render", false, "write the page anew from performance.json, and measure nothing")
+	list := flags.Bool("list", false, "list the contests")
+	_ = flags.Parse(args)
+	switch {
+	case *list:
+		for _, c := range contests() {
+			fmt.Printf("%-16s %s\n", c.name, c.title)
+		}
+		return nil
+	case *render:
+		r, err := report.Read(s.out)
+		if err != nil {
+			return err
+		}
+		return r.Write(s.out)
+	}
+	return measure(s, flags)
+}
+
+// measure runs the contests, one after the other, and writes the page.
+func measure(s settings, flags *flag.FlagSet) error {
+	machine, err := describeMachine()
 	if err != nil {
 		return err
 	}
-	if err := pin(os.Getpid(), cpus.load); err != nil { // before there are children, who would be bound too
-		return err
+	if machine.Load >= 0.5 {
+		warn("the machine is busy (load %.2f): figures will be worth little", machine.Load)
 	}
-	dir, err := os.MkdirTemp("", "gatehouse-bench-")
-	if err != nil {
-		return fmt.Errorf("make directory: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	f, err := assemble(dir, cpus)
+	a, err := newArena(s)
 	if err != nil {
 		return err
 	}
-	defer f.stop()
-	fmt.Printf("CPU time of the server process per request: %d rounds of %v, %d connections; %s, %s\n",
-		rounds, length, connections, runtime.Version(), nginxVersion())
-	if cpus.server == cpus.load {
-		fmt.Println("There is one processor only: servers, load and application share it.")
+	defer a.close()
+	machine.Processors = a.cpus.count()
+	if machine.Processors == 1 {
+		warn("there is one processor only: servers, load and application share it")
 	}
-	for _, c := range f.contests() {
-		if !strings.Contains(c.name, only) {
+	debug.SetGCPercent(-1) // the load is short, and nothing may come in between; collect does it
+	r := &report.Run{Date: time.Now().Format(time.DateOnly), Command: commandOf(flags), Machine: machine}
+	began := time.Now()
+	for _, c := range contests() {
+		if !strings.Contains(c.name, s.only) {
 			continue
 		}
-		if err := c.run(rounds, length, connections); err != nil {
+		result, err := c.run(a)
+		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
+		result.Name, result.Title, result.About = c.name, c.title, c.about
+		fmt.Println(result.Text())
+		r.Contests = append(r.Contests, *result)
+		runtime.GC()
 	}
-	return nil
-}
-
-// A field is everybody who takes part.
-type field struct {
-	all                               []*server
-	app, gatehouse, bare, fast, nginx *server // nginx is nil if it is not installed
-	session                           *session
-}
-
-func (f *field) stop() {
-	for _, s := range f.all {
-		s.stop()
+	if len(r.Contests) == 0 {
+		return fmt.Errorf("no contest has %q in its name: see -list", s.only)
 	}
+	r.Versions = a.versions()
+	fmt.Printf("%s, %d rounds of %v, in %v\n", r.Machine.CPU, s.rounds, s.length, time.Since(began).Round(time.Second))
+	if s.only != "" {
+		fmt.Println("No page is written, since only some contests were run.")
+		return nil
+	}
+	return r.Write(s.out)
 }
 
-// assemble starts everybody.
-func assemble(dir string, cpus processors) (f *field, err error) {
-	f = new(field)
-	defer func() {
-		if err != nil {
-			f.stop()
+// commandOf returns the command that does the same again.
+func commandOf(flags *flag.FlagSet) string {
+	var set []string
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name != "out" {
+			set = append(set, "-"+f.Name+"="+f.Value.String())
 		}
-	}()
-	enter := func(place **server, s *server, err error) error {
-		if err == nil {
-			*place, f.all = s, append(f.all, s)
-		}
-		return err
+	})
+	if len(set) == 0 {
+		return "make bench"
 	}
-	s, err := startSelf(appPart, cpus.load)
-	if err := enter(&f.app, s, err); err != nil {
-		return f, err
-	}
-	s, f.session, err = startGatehouse(dir, f.app.address, cpus.server)
-	if err := enter(&f.gatehouse, s, err); err != nil {
-		return f, err
-	}
-	s, err = startSelf(barePart, cpus.server)
-	if err := enter(&f.bare, s, err); err != nil {
-		return f, err
-	}
-	s, err = startSelf(forwardPart, cpus.server, f.app.address)
-	if err := enter(&f.fast, s, err); err != nil {
-		return f, err
-	}
-	s, err = startNginx(dir, f.app.address, cpus.server)
-	if err := enter(&f.nginx, s, err); err != nil && !errors.Is(err, errNoNginx) {
-		return f, err
-	}
-	return f, nil
+	return "make bench BENCH='" + strings.Join(set, " ") + "'"
 }
 
-// A contest is one kind of work, which several servers do.
-type contest struct {
-	name        string
-	contestants []contestant
-}
-
-// A contestant is a server and the request that makes it do the work. The first of a contest is Gatehouse.
-type contestant struct {
-	name    string
-	server  *server // nil if it is not there
-	request []byte
-}
-
-func (f *field) contests() []contest {
-	decision := func(credential string) []contestant {
-		return []contestant{
-			{"gatehouse", f.gatehouse, forwardAuthRequest("/.gatehouse/auth", credential)},
-			{"bare fasthttp", f.bare, forwardAuthRequest("/", credential)},
-			{"nginx auth_request, proxy_cache", f.nginx, forwardAuthRequest("/decide", credential)},
-		}
-	}
-	passed := func(credential string) []contestant {
-		return []contestant{
-			{"gatehouse", f.gatehouse, pageRequest("/orders/2026", credential)},
-			{"gatehouse, public route", f.gatehouse, pageRequest("/assets/2026", credential)},
-			{"fasthttp HostClient, no check", f.fast, pageRequest("/orders/2026", credential)},
-			{"nginx proxy_pass, no check", f.nginx, pageRequest("/assets/2026", credential)},
-			{"nginx auth_request, proxy_cache, proxy_pass", f.nginx, pageRequest("/orders/2026", credential)},
-		}
-	}
-	return []contest{
-		{"decision, 5 identity headers, 39-byte token", decision(f.session.tokenLine())},
-		{"decision, 5 identity headers, 428-byte cookie", decision(f.session.cookieLine())},
-		{"proxied request, 1 KiB, 39-byte token", passed(f.session.tokenLine())},
-		{"proxied request, 1 KiB, 428-byte cookie", passed(f.session.cookieLine())},
-	}
-}
-
-// run lets the contestants take turns, and prints what they cost and the ratios of the first to each.
-func (c contest) run(rounds int, length time.Duration, connections int) error {
-	present := slices.DeleteFunc(c.contestants, func(p contestant) bool { return p.server == nil })
-	costs := make([][]float64, len(present))
-	for round := range rounds {
-		for i := range present {
-			turn := (round + i) % len(present) // nobody always follows the same
-			cost, err := present[turn].server.cost(present[turn].request, length, connections)
-			if err != nil {
-				return fmt.Errorf("load %s: %w", present[turn].name, err)
-			}
-			costs[turn] = append(costs[turn], cost)
-		}
-	}
-	fmt.Printf("\n%-46s %10s   %s\n", c.name, "µs/request", "gatehouse takes this many times as much: median (from - to)")
-	for i, p := range present {
-		fmt.Printf("  %-44s %10.2f", p.name, median(costs[i]))
-		if i > 0 {
-			ratios := make([]float64, rounds)
-			for round := range rounds {
-				ratios[round] = costs[0][round] / costs[i][round]
-			}
-			fmt.Printf("   %.2f (%.2f - %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
-		}
-		fmt.Println()
-	}
-	return nil
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+func warn(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "bench: WARNING: "+format+"\n", args...)
 }

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
-	"strings"
 )
 
 // nginxConfiguration has nginx remember the answer to auth_request under all credentials of a request, which is what makes it right, and
@@ -19,7 +15,8 @@ worker_processes 1;
 daemon off;
 pid %[2]s/nginx.pid;
 error_log stderr crit;
-events { worker_connections 4096; }
+worker_rlimit_nofile %[5]d;
+events { worker_connections 25000; }
 http {
 	access_log off;
 	keepalive_requests 1000000000;
@@ -45,6 +42,7 @@ http {
 		proxy_set_header X-Forwarded-For $remote_addr;
 		proxy_set_header X-Forwarded-Host $host;
 		proxy_set_header X-Forwarded-Proto $scheme;
+		location = /ok { return 200; }
 		location /assets/ { proxy_pass http://app; }
 		location = /check {
 			internal;
@@ -86,14 +84,10 @@ http {
 }
 `
 
-// errNoNginx says that there is no nginx to compare with.
-var errNoNginx = errors.New("nginx is not installed")
-
-// startNginx runs nginx in front of the application at app.
-func startNginx(dir, app string, cpu int) (*server, error) {
+var nginx = kind{"nginx", func(a *arena) (*server, error) {
 	binary, err := exec.LookPath("nginx")
 	if err != nil {
-		return nil, errNoNginx
+		return nil, fmt.Errorf("nginx %w", errMissing)
 	}
 	address, err := freeAddress()
 	if err != nil {
@@ -103,23 +97,18 @@ func startNginx(dir, app string, cpu int) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir = filepath.Join(dir, "nginx")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, nginxConfiguration, self.Username, dir, app, address), 0o600); err != nil {
-		return nil, err
-	}
-	return start(exec.Command(binary, "-p", dir, "-c", file), address, cpu)
-}
-
-// nginxVersion returns what nginx says of itself.
-func nginxVersion() string {
-	out, err := exec.Command("nginx", "-v").CombinedOutput()
+	dir, err := a.directory("nginx")
 	if err != nil {
-		return "no nginx"
+		return nil, err
 	}
-	_, version, _ := strings.Cut(strings.TrimSpace(string(out)), ": ")
-	return version
-}
+	files, err := mostFiles()
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Appendf(nil, nginxConfiguration, self.Username, dir, a.app.address, address, min(files, 30_000))
+	file, err := a.write("nginx.conf", text)
+	if err != nil {
+		return nil, err
+	}
+	return start(exec.Command(binary, "-p", dir, "-c", file), address, a.cpus.server)
+}}

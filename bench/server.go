@@ -1,34 +1,43 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/bench/load"
 )
 
 // A server is a process under load.
 type server struct {
 	cmd     *exec.Cmd
 	address string
+	session *session // that it knows; nil if it knows that of the arena, or needs none
+	ended   chan struct{}
 }
 
 func (s *server) stop() {
 	_ = s.cmd.Process.Signal(os.Interrupt) // nginx takes its worker along then
-	_ = s.cmd.Wait()
+	<-s.ended
 }
 
-// cost returns the CPU time of the process per request under load, in microseconds.
-func (s *server) cost(request []byte, length time.Duration, connections int) (float64, error) {
-	if _, err := load(s.address, request, length/10, connections); err != nil { // warm up
+// cost returns the CPU time of the process per request under p, in microseconds.
+func (s *server) cost(p load.Plan) (float64, error) {
+	p.Address = s.address
+	warm := p
+	warm.Length /= 10
+	if _, err := load.Run(warm); err != nil {
 		return 0, err
 	}
 	before, err := cpuTime(s.cmd.Process.Pid)
 	if err != nil {
 		return 0, err
 	}
-	answers, err := load(s.address, request, length, connections)
+	result, err := load.Run(p)
 	if err != nil {
 		return 0, err
 	}
@@ -36,45 +45,47 @@ func (s *server) cost(request []byte, length time.Duration, connections int) (fl
 	if err != nil {
 		return 0, err
 	}
-	return float64((after - before).Nanoseconds()) / 1e3 / float64(answers), nil
+	return float64((after - before).Nanoseconds()) / 1e3 / float64(result.Answers), nil
 }
 
 // start runs a command on a processor and waits until it accepts connections.
 func start(cmd *exec.Cmd, address string, cpu int) (*server, error) {
-	cmd.Stderr = os.Stderr
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	said := new(bytes.Buffer) // may be read once it has ended
+	cmd.Stderr = said
+	cmd.Env = append(cmd.Environ(), "GOMAXPROCS=1")
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
-	s := &server{cmd: cmd, address: address}
-	for range 200 { // ten seconds
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			time.Sleep(50 * time.Millisecond)
-			continue
-		}
-		_ = c.Close()
-		if err := pin(cmd.Process.Pid, cpu); err != nil {
-			s.stop()
-			return nil, err
-		}
-		return s, nil
+	s := &server{cmd: cmd, address: address, ended: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		close(s.ended)
+	}()
+	if err := s.await(); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, said)
 	}
-	s.stop()
-	return nil, fmt.Errorf("%s does not accept connections at %s", cmd.Path, address)
+	if err := pin(cmd.Process.Pid, cpu); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
 }
 
-// startSelf runs this program as one of its parts.
-func startSelf(part string, cpu int, args ...string) (*server, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
+// await waits until the server accepts connections.
+func (s *server) await() error {
+	const most = 30 * time.Second
+	for began := time.Now(); time.Since(began) < most; {
+		if c, err := net.Dial("tcp", s.address); err == nil {
+			return c.Close()
+		}
+		select {
+		case <-s.ended:
+			return fmt.Errorf("ended by itself: %v", s.cmd.ProcessState)
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	return start(exec.Command(self, append([]string{part, address}, args...)...), address, cpu)
+	return fmt.Errorf("does not accept connections at %s within %v", s.address, most)
 }
 
 // freeAddress returns an address that nothing listens on.

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
 )
 
-var update = flag.Bool("update", false, "write the keys of the configuration into reference/configuration.md")
+var update = flag.Bool("update", false, "write the keys of the configuration into reference/configuration.md, and what was measured wherever it is quoted")
 
 const (
 	configurationFile = "reference/configuration.md"

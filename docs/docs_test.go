@@ -45,7 +45,7 @@ func read(t *testing.T, path string) string {
 
 var (
 	fence  = regexp.MustCompile("(?ms)^ *```([a-z]*)[^\n]*\n(.*?)^ *```$")
-	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	link   = regexp.MustCompile(`\]\(([^)\s]+)(?: "[^"]*")?\)`)
 	title  = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	cell   = regexp.MustCompile("(?m)^\\| `([^`|]+)` \\|")
 	noSlug = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,11 @@ var (
 // newGate returns a gate with so many routes, of which the last one matches /private and has requirements, before a cache that knows token and cookie.
 func newGate(tb testing.TB, routes int) *proxy.Gate {
 	tb.Helper()
+	return newGateOver(tb, newCache(tb), routes)
+}
+
+func newGateOver(tb testing.TB, cache *sessioncache.Cache, routes int) *proxy.Gate {
+	tb.Helper()
 	rules := make([]policy.Rule, 0, routes)
 	for i := range routes - 1 {
 		rules = append(rules, policy.Rule{Path: fmt.Sprintf("/area-%d/*", i), Access: policy.PublicAccess})
@@ -44,15 +50,26 @@ func newGate(tb testing.TB, routes int) *proxy.Gate {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return proxy.NewGate(serviceOf(cache), compiled)
+}
+
+// newCache returns a cache that will know token and cookie. What the service says of them has 1.3 kB, as with Kratos.
+func newCache(tb testing.TB) *sessioncache.Cache {
+	tb.Helper()
 	var store upstreamtest.Fake
-	store.Know(token, upstream.Answer{Session: upstreamtest.Session("s1", "alice"), BelieveFor: upstream.Unlimited})
-	store.Know(cookie, upstream.Answer{Session: upstreamtest.Session("s2", "bob"), BelieveFor: upstream.Unlimited})
+	know := func(c upstream.Credential, id, name string) {
+		s := upstreamtest.Session(id, name)
+		s.Body = slices.Concat([]byte(`{"padding":"`+strings.Repeat("x", 1300-len(s.Body)-len(`"padding":"",`))+`",`), s.Body[1:])
+		store.Know(c, upstream.Answer{Session: s, BelieveFor: upstream.Unlimited})
+	}
+	know(token, "s1", "alice")
+	know(cookie, "s2", "bob")
 	cache, err := sessioncache.New(&store, sessioncache.Config{Service: "test", Size: 1000, FreshFor: time.Hour})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(cache.Close)
-	return proxy.NewGate(serviceOf(cache), compiled)
+	return cache
 }
 
 var target = proxy.Target{Method: []byte("GET"), Host: []byte("app.example.com"), Path: []byte("/private/orders/2026"), Raw: []byte("/private/orders/2026")}

@@ -51,6 +51,13 @@ func family(pid int) ([]int, error) {
 // processors are where the servers run, and where the load comes from and the application is.
 type processors struct{ server, load int }
 
+func (p processors) count() int {
+	if p.server == p.load {
+		return 1
+	}
+	return 2
+}
+
 // someProcessors returns the first two processors that this process may run on. Where there is one, both are it.
 func someProcessors() (processors, error) {
 	var set unix.CPUSet
@@ -99,4 +106,33 @@ func pinThreads(pid int, cpu int) error {
 		}
 	}
 	return nil
+}
+
+// resident returns the memory of a process and its children that is in RAM, in bytes. What they share counts for each.
+func resident(pid int) (total int64, err error) {
+	pids, err := family(pid)
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+		if err != nil {
+			return 0, fmt.Errorf("read memory: %w", err)
+		}
+		var size, pages int64
+		if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+			return 0, fmt.Errorf("read memory: %w", err)
+		}
+		total += pages * int64(os.Getpagesize())
+	}
+	return total, nil
+}
+
+// mostFiles returns how many files a process may have open, once it has raised its limit as far as it may.
+func mostFiles() (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("look at the limit of open files: %w", err)
+	}
+	return int(min(limit.Max, 1<<20)), nil
 }

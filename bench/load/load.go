@@ -1,0 +1,102 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// A Plan says who is asked what, and how often.
+type Plan struct {
+	Address     string // IPv4 and port
+	Request     []byte // which is answered by 200, always in as many bytes
+	Connections int
+	Length      time.Duration // for how long requests are sent
+
+	// Rate is how many requests arrive a second. 0 is a closed loop.
+	Rate float64
+	// Seed chooses the arrivals.
+	Seed uint64
+	// Spin waits for arrivals without sleeping: for where the processor has nothing else to do.
+	Spin bool
+	// Anew opens a connection for each request, which has to ask for it to be closed.
+	Anew bool
+}
+
+// A Result is what came of it.
+type Result struct {
+	Answers int64
+	// Latencies are counted from when each request was due, and sorted. They are those of an open loop.
+	Latencies []time.Duration
+	// Delays are how long after that each was sent, sorted.
+	Delays []time.Duration
+	// Overrun is set if requests still waited long after the last one had been due: the server cannot keep up.
+	Overrun bool
+}
+
+// Percentile returns the latency that a share p of the sorted values, above 0 and up to 1, does not exceed.
+func Percentile(sorted []time.Duration, p float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(int(p*float64(len(sorted))+0.5), 1)-1]
+}
+
+// Run does what p says.
+func Run(p Plan) (*Result, error) {
+	answer, err := Ask(p.Address, p.Request)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEngine(p, len(answer))
+	if err != nil {
+		return nil, err
+	}
+	defer e.close()
+	if err := e.run(); err != nil {
+		return nil, fmt.Errorf("load %s: %w", p.Address, err)
+	}
+	slices.Sort(e.result.Latencies)
+	slices.Sort(e.result.Delays)
+	return &e.result, nil
+}
+
+// Ask sends a request once and returns the answer as it came, which has to be 200.
+func Ask(address string, request []byte) ([]byte, error) {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return nil, err
+	}
+	if _, err := c.Write(request); err != nil {
+		return nil, err
+	}
+	var seen bytes.Buffer
+	resp, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c, &seen)), nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("answer has status %s", resp.Status)
+	}
+	return seen.Bytes(), nil
+}
+
+var (
+	errStatus = errors.New("an answer is not 200")
+	errSize   = errors.New("an answer is longer than the first one")
+	errClosed = errors.New("the server has closed a connection")
+	errStall  = errors.New("nothing came for ten seconds")
+)
