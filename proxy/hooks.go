@@ -49,10 +49,10 @@ func (r *request) judgeMessage() policy.Decision {
 	switch {
 	case !r.head.is("POST"):
 		return malformed(policy.UnsupportedMethod)
-	case !r.knownHook(r.path):
-		return policy.Decision{Verdict: policy.Denied, Reason: policy.NoService}
 	case !r.cfg.Hooks.Expects(r.head.line):
 		return judgedMessage(policy.MessageUnsigned)
+	case !r.knownHook(r.path):
+		return policy.Decision{Verdict: policy.Denied, Reason: policy.NoService}
 	case r.tooLong(maxMessage):
 		return beyond(BodyLimit)
 	case r.headErr != nil:

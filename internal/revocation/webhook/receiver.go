@@ -55,6 +55,8 @@ type replays struct {
 	sweep time.Time          // when the old ones are forgotten next
 }
 
+func newReplays() *replays { return &replays{seen: map[note]time.Time{}} }
+
 // A note is of a message that was received: the id that its sender gave it, and the secret that the sender has. Ids of two senders may be the
 // same.
 type note struct {
@@ -65,7 +67,7 @@ type note struct {
 // New returns a Receiver that believes signatures made with any of secrets, each at least 24 bytes, and any of the API keys. A secret that
 // begins with whsec_ is in base64 after that. There may be several of both so that they can be changed without a gap.
 func New(cache Cache, secrets, keys []string) (*Receiver, error) {
-	r := &Receiver{cache: cache, replays: &replays{seen: map[note]time.Time{}}}
+	r := &Receiver{cache: cache, replays: newReplays()}
 	for _, s := range secrets {
 		secret, err := ParseSecret(s)
 		if err != nil {
@@ -82,11 +84,10 @@ func New(cache Cache, secrets, keys []string) (*Receiver, error) {
 	return r, nil
 }
 
-// For returns a Receiver that believes the same and tells another cache. What one of the two has received is a replay for the other.
+// For returns a Receiver that believes the same and tells another cache. It remembers what it has received for itself: a signature does not
+// cover the path, so that a message which is led astray must not spend the one that arrives.
 func (r *Receiver) For(cache Cache) *Receiver {
-	other := *r
-	other.cache = cache
-	return &other
+	return &Receiver{cache: cache, secrets: r.secrets, keys: r.keys, replays: newReplays()}
 }
 
 const (
