@@ -94,7 +94,8 @@ func TestSessionsOfSeveralServices(t *testing.T) {
 	defer kratos.Close()
 	p := serveWith(t, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nupstreams:\n  staff: { kratos: { url: "+kratos.URL+" }, timeout: 20s }\n"+
 		"  customers: { kratos: { url: "+kratos.URL+" }, timeout: 20s }\nroutes:\n"+
-		"  - { match: { host: localhost, path: /* }, access: session, upstream: staff }\n  - { match: { path: /* }, access: session, upstream: customers }\n")
+		"  - { match: { host: localhost, path: /* }, access: session, upstream: staff }\n"+
+		"  - { match: { path: /* }, access: session, upstream: customers }\n")
 	for _, host := range []string{"localhost", "shop.example.com"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.addresses["requests"]+"/sessions/whoami", nil)
 		if err != nil {

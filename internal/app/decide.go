@@ -139,7 +139,9 @@ func (q *Question) lookedAt(cfg *config.Config) error {
 }
 
 // service returns a session service that says what the question needs. unasked is set if it has to say something that cannot be had.
-func (q *Question) service(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, version string, unasked *error) (s *service, err error) {
+func (q *Question) service(
+	cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, version string, unasked *error,
+) (s *service, err error) {
 	var sessions proxy.Sessions = nobody{}
 	s = &service{Upstream: u.Upstream, name: u.Name}
 	switch {

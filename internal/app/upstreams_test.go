@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -16,133 +15,6 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
-
-// A pair is a gateway of two session services. Both know the session "s" of the identity "i" by the token "same", each in words of its own,
-// and one token and one cookie that the other does not know. Staff is asked about at a.example.com, and customers at b.example.com.
-type pair struct {
-	*world
-	staff, customers *upstreamtest.Service
-	mu               sync.Mutex
-	asked            map[string][]string // what each service was asked about
-}
-
-const pairRoutes = `routes:
-  - { match: { path: /public/* }, access: public }
-  - { match: { host: a.example.com, path: /optional/* }, access: optional, upstream: staff }
-  - { match: { host: b.example.com, path: /optional/* }, access: optional, upstream: customers }
-  - { match: { host: a.example.com, path: /keeps/* }, access: session, upstream: staff, forward_credential: true }
-  - { match: { host: a.example.com, path: /* }, access: session, upstream: staff }
-  - { match: { host: b.example.com, path: /* }, access: session, upstream: customers }
-  - { match: { host: nobody.example.com, path: /* }, access: public }`
-
-const pairUpstreams = `upstreams:
-  staff: { kratos: { url: STAFF }, timeout: 10s }
-  customers: { kratos: { url: CUSTOMERS, cookie: COOKIE }, timeout: 10s }`
-
-// startPair starts a gateway in which customers has the session cookie of that name.
-func startPair(t *testing.T, cookie string, lines ...string) *pair {
-	t.Helper()
-	p := &pair{staff: &upstreamtest.Service{}, customers: &upstreamtest.Service{Cookie: cookie}, asked: map[string][]string{}}
-	urls := []string{"COOKIE", cookie}
-	for name, s := range map[string]*upstreamtest.Service{"staff": p.staff, "customers": p.customers} {
-		urls = append(urls, strings.ToUpper(name), s.Start(t).String())
-		s.Observe(func(r *http.Request) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.asked[name] = append(p.asked[name], r.Header.Get("X-Session-Token")+r.Header.Get("Authorization")+r.Header.Get("Cookie"))
-		})
-		login := func(suffix, token string, cookies ...string) {
-			s.SignIn(upstreamtest.Login{SessionID: "s" + suffix, IdentityID: "i" + suffix, Token: token, Cookies: cookies, Traits: map[string]string{"of": name}})
-		}
-		login("", "same", "same-cookie")
-		login("-own", "token-of-"+name, "cookie-of-"+name)
-	}
-	base := override([]string{
-		pairUpstreams, pairRoutes, "identity_headers: { X-User-Id: identity.id, X-User-Of: identity.traits.of }", "session_cache: { fresh_for: 1h, stale_for: 1h }",
-	}, lines)
-	for i := range base {
-		base[i] = strings.NewReplacer(urls...).Replace(base[i])
-	}
-	p.world = start(t, base...)
-	return p
-}
-
-// at asks for a path at a host. Headers are names and values in turn.
-func (p *pair) at(host, path string, header ...string) answer {
-	return p.get(p.url+path, append(header, "Host", host)...)
-}
-
-// by asks a face about a path at a host: the identity and its service as the application, or whoever asks, is told them, or the status.
-func (p *pair) by(face, host, path string, header ...string) string {
-	switch face {
-	case "whoami":
-		a := p.at(host, "/sessions/whoami", header...)
-		if a.status != http.StatusOK {
-			return fmt.Sprint(a.status)
-		}
-		_, identity, _ := strings.Cut(a.body, `"identity":{"id":"`)
-		identity, rest, _ := strings.Cut(identity, `"`)
-		_, of, _ := strings.Cut(rest, `"of":"`)
-		of, _, _ = strings.Cut(of, `"`)
-		return identity + " of " + of
-	case "forward_auth":
-		a := p.get(p.url+"/.gatehouse/auth", append(header, "X-Forwarded-Method", "GET", "X-Forwarded-Proto", "https",
-			"X-Forwarded-Host", host, "X-Forwarded-Uri", path)...)
-		if a.status != http.StatusOK {
-			return fmt.Sprint(a.status)
-		}
-		return a.header.Get("X-User-Id") + " of " + a.header.Get("X-User-Of")
-	default:
-		a := p.at(host, path, header...)
-		if a.status != http.StatusOK {
-			return fmt.Sprint(a.status)
-		}
-		for _, secret := range []string{"same", "token-of", "cookie-of"} {
-			if strings.Contains(a.body, secret) {
-				p.t.Errorf("%s%s with %q: the application got a credential: %q", host, path, header, a.body)
-			}
-		}
-		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(a.body)))
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		return req.Header.Get("X-User-Id") + " of " + req.Header.Get("X-User-Of")
-	}
-}
-
-// A presented is what a request presents, and what each service makes of it: the identity, "" if it is nobody's.
-type presented struct {
-	header           []string
-	staff, customers string
-}
-
-// presentations returns requests with the credentials of either service, of both, and of none. The second service has a cookie of that name.
-func presentations(cookie string) []presented {
-	own, other := upstreamtest.DefaultCookie+"=cookie-of-staff", cookie+"=cookie-of-customers"
-	list := []presented{
-		{nil, "", ""},
-		{[]string{"X-Session-Token", "token-of-staff"}, "i-own", ""},
-		{[]string{"X-Session-Token", "token-of-customers"}, "", "i-own"},
-		{[]string{"X-Session-Token", "same"}, "i", "i"},
-		{[]string{"Authorization", "Bearer token-of-staff"}, "i-own", ""},
-		{[]string{"Authorization", "Bearer token-of-customers"}, "", "i-own"},
-		{[]string{"Authorization", "Bearer same"}, "i", "i"},
-		{[]string{"Cookie", own}, "i-own", ""},
-		{[]string{"Cookie", other}, "", "i-own"},
-		{[]string{"Cookie", "x=1; " + own + "; " + other + "; y=2"}, "i-own", "i-own"},
-		{[]string{"Cookie", other, "Cookie", own}, "i-own", "i-own"},
-		{[]string{"Cookie", upstreamtest.DefaultCookie + "=same-cookie; " + other}, "i", "i-own"},
-		{[]string{"X-Session-Token", "token-of-staff", "Cookie", other}, "i-own", ""}, // the first kind counts, whose ever it is
-		{[]string{"Cookie", other, "Authorization", "Bearer token-of-staff"}, "i-own", "i-own"},
-		{[]string{"X-Session-Token", "nobody", "Cookie", own + "; " + other}, "", ""},
-	}
-	if cookie == upstreamtest.DefaultCookie { // where both have the same name, cookies are for both
-		return slices.DeleteFunc(list, func(p presented) bool {
-			return strings.Count(strings.Join(p.header, ";"), cookie) > 1 || slices.Contains(p.header, "Cookie") && slices.Contains(p.header, "Authorization")
-		})
-	}
-	return list
-}
 
 // TestCredentialsOfSeveralServices holds that a credential known to one service never opens a route of another, however often it was asked
 // about, on every face, and that no application sees any of them.
@@ -205,7 +77,8 @@ func TestForwardCredentialOfOneService(t *testing.T) {
 	if !strings.Contains(body, own) || strings.Contains(body, other) {
 		t.Errorf("the application got %q", body)
 	}
-	body = p.at("a.example.com", "/keeps/x", "Cookie", "customer_session="+other, "X-Session-Token", "token-of-staff", "Authorization", "Bearer same").body
+	body = p.at("a.example.com", "/keeps/x", "Cookie", "customer_session="+other,
+		"X-Session-Token", "token-of-staff", "Authorization", "Bearer same").body
 	if !strings.Contains(body, "token-of-staff") || strings.Contains(body, other) || strings.Contains(body, "same") {
 		t.Errorf("the application got %q", body)
 	}
@@ -329,7 +202,8 @@ func TestSessionsOfSeveralServices(t *testing.T) {
 // TestWebSocketsOfSeveralServices holds that a tunnel ends with the session of its own service, and when its route becomes another's.
 func TestWebSocketsOfSeveralServices(t *testing.T) {
 	routes := func(first string) string {
-		return "routes: [{ match: { path: /a }, access: session, upstream: " + first + " }, { match: { path: /b }, access: session, upstream: customers }]"
+		return "routes: [{ match: { path: /a }, access: session, upstream: " + first + " }, " +
+			"{ match: { path: /b }, access: session, upstream: customers }]"
 	}
 	p := startPair(t, "customer_session", chatting(t), routes("staff"))
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
@@ -360,6 +234,48 @@ func TestWebSocketsOfSeveralServices(t *testing.T) {
 	}
 }
 
+// TestServicesRace asks on routes of both services while reloads lead one route to and fro and sessions of either are revoked: whoever passes
+// is somebody of a service that the route may have, and of no other.
+func TestServicesRace(t *testing.T) {
+	p := startPair(t, "customer_session")
+	const at = "host: a.example.com, path: /* }, access: session, upstream: "
+	there := p.yaml
+	elsewhere := strings.Replace(there, at+"staff", at+"customers", 1)
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	for i := range 8 {
+		asking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				face := []string{"proxy", "forward_auth", "whoami"}[i%3]
+				if got := p.by(face, "b.example.com", "/x", "X-Session-Token", "same"); got != "i of customers" {
+					t.Errorf("%s: got %q", face, got)
+				}
+				if got := p.by(face, "a.example.com", "/x", "X-Session-Token", "same"); got != "i of staff" && got != "i of customers" {
+					t.Errorf("%s: got %q", face, got)
+				}
+				if got := p.by(face, "b.example.com", "/x", "X-Session-Token", "token-of-staff"); got != "401" {
+					t.Errorf("%s: got %q for who is nobody there", face, got)
+				}
+			}
+		})
+	}
+	for i := range 40 {
+		p.configure([]string{elsewhere, there}[i%2])
+		if _, err := p.app.Reload(); err != nil {
+			t.Error(err)
+		}
+		p.do(http.MethodPost, p.admin+"/-/revoke", "identity_id=i&upstream="+[]string{"staff", "customers"}[i/2%2],
+			"Content-Type", "application/x-www-form-urlencoded")
+	}
+	close(stop)
+	asking.Wait()
+}
+
 // TestReloadOfSeveralServices holds that a route may go to another service that there is, and to no other.
 func TestReloadOfSeveralServices(t *testing.T) {
 	p := startPair(t, "customer_session")
@@ -383,7 +299,8 @@ func TestReloadOfSeveralServices(t *testing.T) {
 	f("timeout: 10s", "timeout: 11s", "", "upstreams")
 	f("upstreams:", "upstreams:\n  third: { wacht: { url: http://127.0.0.1:1 } }", "", "upstreams")
 	f(at+"staff", at+"third", "no session service of the name")
-	p.configure(strings.Replace(strings.Replace(yaml, "upstreams:", "upstreams:\n  third: { wacht: { url: http://127.0.0.1:1 } }", 1), at+"staff", at+"third", 1))
+	third := strings.Replace(yaml, "upstreams:", "upstreams:\n  third: { wacht: { url: http://127.0.0.1:1 } }", 1)
+	p.configure(strings.Replace(third, at+"staff", at+"third", 1))
 	if _, err := p.app.Reload(); err == nil || !strings.Contains(err.Error(), "third is not there") {
 		t.Errorf("a route to a service that is not there yet: %v", err)
 	}
@@ -395,6 +312,9 @@ func TestReloadOfSeveralServices(t *testing.T) {
 	f("none", "none", "")
 }
 
+// hostOf returns the host whose requests are for a service.
+func hostOf(k kindOfService) string { return strings.ReplaceAll(k.name, "_", "-") + ".example.com" }
+
 // TestServicesOfAllKinds holds that identity headers are told by each service where it says them, and whoami in its own words, when there is
 // one of every kind.
 func TestServicesOfAllKinds(t *testing.T) {
@@ -404,12 +324,12 @@ func TestServicesOfAllKinds(t *testing.T) {
 		_, section := k.serve(t)
 		_, section, _ = strings.Cut(section, ": ")
 		sections += "  " + k.name + ": " + section + "\n"
-		routes += "  - { match: { host: " + strings.ReplaceAll(k.name, "_", "-") + ".example.com, path: /* }, access: session, upstream: " + k.name + " }\n"
+		routes += "  - { match: { host: " + hostOf(k) + ", path: /* }, access: session, upstream: " + k.name + " }\n"
 	}
 	w := start(t, sections, routes)
 	for _, k := range all {
 		for _, other := range all {
-			host, want := strings.ReplaceAll(other.name, "_", "-")+".example.com", 401
+			host, want := hostOf(other), 401
 			if other.name == k.name {
 				want = 200
 			}
@@ -437,9 +357,9 @@ func TestServicesOfAllKinds(t *testing.T) {
 func TestDecideWithSeveralServices(t *testing.T) {
 	var service upstreamtest.Service
 	service.SignIn(upstreamtest.Login{Token: "token", IdentityID: "i"})
-	cfg, err := config.Parse("test.yaml", []byte(strings.NewReplacer("STAFF", service.Start(t).String(), "CUSTOMERS, cookie: COOKIE", "http://127.0.0.1:1").
-		Replace(pairUpstreams+"\n  third: { wacht: { url: http://127.0.0.1:1 } }\n"+pairRoutes+
-			"\n  - { match: { host: c.example.com, path: /* }, access: session, upstream: third }")), nil)
+	urls := strings.NewReplacer("STAFF", service.Start(t).String(), "CUSTOMERS, cookie: COOKIE", "http://127.0.0.1:1")
+	cfg, err := config.Parse("test.yaml", []byte(urls.Replace(pairUpstreams+"\n  third: { wacht: { url: http://127.0.0.1:1 } }\n"+pairRoutes+
+		"\n  - { match: { host: c.example.com, path: /* }, access: session, upstream: third }")), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,6 +71,6 @@ type Whoami struct {
 	Path string `yaml:"path"`
 
 	// Dialect is whose words it is answered in: kratos, wacht, crossid or better_auth. In those of the service itself the answer is the
-	// service's, byte for byte; in others it is translated. Default the own one of the service that answers, and kratos for http and embedded.
+	// service's, byte for byte; in others it is translated. Default those of the service that answers, and kratos for http and embedded.
 	Dialect Dialect `yaml:"dialect,omitempty"`
 }

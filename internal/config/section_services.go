@@ -72,7 +72,8 @@ type Embedded struct {
 
 // A SessionCache is how many sessions are remembered, and for how long they are believed. Each session service has one of its own.
 type SessionCache struct {
-	// Size is how many sessions are remembered of each session service; 1 to 50000000. When it is too small, the service is asked more often. Default 100000.
+	// Size is how many sessions are remembered of each session service; 1 to 50000000. When it is too small, the service is asked more often.
+	// Default 100000.
 	Size int `yaml:"size"`
 
 	// FreshFor is how long a session is believed without asking again; 100ms to 24h. It is less where the service says less or the

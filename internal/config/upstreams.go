@@ -144,6 +144,7 @@ func (l *loader) validateRouteUpstreams(c *Config) {
 	if _, both := l.set["upstream"]; l.failed["upstreams"] || both && len(c.Upstreams) > 0 {
 		return
 	}
+	names := slices.Sorted(maps.Keys(c.Upstreams))
 	for i, r := range c.Routes {
 		path := fmt.Sprintf("routes[%d].upstream", i)
 		asks := r.Access == AccessSession || r.Access == AccessOptional || r.ForwardCredential
@@ -154,9 +155,9 @@ func (l *loader) validateRouteUpstreams(c *Config) {
 		case set && r.Access == AccessDeny:
 			l.report(path, "nothing passes a route with `access: deny`: remove this")
 		case set && c.Upstreams[r.Upstream] == nil:
-			l.report(path, "%s", l.unknownName("there is no session service of the name", r.Upstream, "upstreams", slices.Sorted(maps.Keys(c.Upstreams))))
+			l.report(path, "%s", l.unknownName("there is no session service of the name", r.Upstream, "upstreams", names))
 		case !set && asks && len(c.Upstreams) > 0:
-			l.report(path, "is missing: say whose sessions and credentials the route is about: %s", alternatives(slices.Sorted(maps.Keys(c.Upstreams))))
+			l.report(path, "is missing: say whose sessions and credentials the route is about: %s", alternatives(names))
 		}
 	}
 }

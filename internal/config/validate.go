@@ -193,8 +193,7 @@ func (c *Config) Warnings() []string {
 		if r.Access != AccessPublic && slices.Contains(r.AllowedOrigins, policy.AnyOrigin) {
 			warn("routes[%d]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins", i)
 		}
-		if path := r.Match.Path; path == c.Whoami.Path && r.Upstream == "" || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
-			c.IdentityToken != nil && path == c.IdentityToken.KeysPath || c.Hooks != nil && path == c.Hooks.Path {
+		if path := r.Match.Path; c.isOwn(path) && (path != c.Whoami.Path || r.Upstream == "") { // which says who answers there
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
 		}
 		if path := r.Match.Path; len(path) > 1 && strings.HasSuffix(path, "/") {
@@ -202,4 +201,11 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	return w
+}
+
+// isOwn reports whether the path of a route is one that Gatehouse answers itself.
+func (c *Config) isOwn(path string) bool {
+	return path == c.Whoami.Path || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
+		c.IdentityToken != nil && path == c.IdentityToken.KeysPath || c.Hooks != nil && path == c.Hooks.Path ||
+		c.Hooks != nil && len(c.Upstreams) > 0 && strings.HasPrefix(path, c.Hooks.Path+"/")
 }

@@ -61,7 +61,8 @@ func (l *loader) validateChoice(u NamedUpstream) {
 	}
 	all := u.services()
 	if len(all) == 0 {
-		l.report(u.Key, "there is no session service to ask: add one, such as `%s: { kratos: { url: http://127.0.0.1:4433 } }`", cmp.Or(u.Name, u.Key))
+		l.report(u.Key, "there is no session service to ask: add one, such as `%s: { kratos: { url: http://127.0.0.1:4433 } }`",
+			cmp.Or(u.Name, u.Key))
 	}
 	if len(all) > 1 {
 		var there []string
