@@ -271,6 +271,11 @@ func TestServicesRace(t *testing.T) {
 		}
 		p.do(http.MethodPost, p.admin+"/-/revoke", "identity_id=i&upstream="+[]string{"staff", "customers"}[i/2%2],
 			"Content-Type", "application/x-www-form-urlencoded")
+		for _, host := range []string{"a.example.com", "b.example.com"} { // nobody can be told anything while every answer is revoked on its way
+			if got := p.by("proxy", host, "/x", "X-Session-Token", "same"); !strings.HasPrefix(got, "i of ") {
+				t.Errorf("%s: got %q", host, got)
+			}
+		}
 	}
 	close(stop)
 	asking.Wait()
