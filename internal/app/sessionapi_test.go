@@ -260,25 +260,34 @@ func TestSessionAPIOfOthers(t *testing.T) {
 	}
 }
 
-// TestSessionAPIOfEmbedded holds that the embedded service has one, too, even where it listens nowhere itself.
+// TestSessionAPIOfEmbedded holds that the embedded service has one, too, in every dialect, even where it listens nowhere itself.
 func TestSessionAPIOfEmbedded(t *testing.T) {
-	w := start(t, "upstream: { embedded: { listen: '', admin_listen: 127.0.0.1:0, session_api: true }, timeout: 10s }")
-	var created struct {
-		Token string `json:"session_token"`
+	f := func(dialect, method, path, body string, status int) {
+		t.Run(dialect, func(t *testing.T) {
+			w := start(t, "upstream: { embedded: { dialect: "+dialect+", listen: '', admin_listen: 127.0.0.1:0, session_api: true }, timeout: 10s }")
+			var created struct {
+				Token  string                       `json:"session_token"`
+				Cookie struct{ Name, Value string } `json:"session_cookie"`
+			}
+			a := w.do(http.MethodPost, "http://"+w.app.Address(app.ServiceAdmin).String()+"/admin/sessions",
+				`{"identity":{"traits":{"email":"a@example.com"}}}`, "Content-Type", "application/json")
+			if err := json.Unmarshal([]byte(a.body), &created); err != nil || created.Token == "" {
+				t.Fatalf("sign in: %d %s", a.status, a.body)
+			}
+			mine := []string{"Cookie", created.Cookie.Name + "=" + created.Cookie.Value, "Content-Type", "application/json"}
+			if a := w.get(w.url+"/private", mine...); a.status != 200 {
+				t.Errorf("status %d before the end", a.status)
+			}
+			a = w.do(method, w.url+path, strings.ReplaceAll(body, "TOKEN", created.Token), mine...)
+			if after := w.get(w.url+"/private", mine...); a.status != status || after.status != 401 {
+				t.Errorf("the end: %d %s, and %d after it", a.status, a.body, after.status)
+			}
+		})
 	}
-	a := w.do(http.MethodPost, "http://"+w.app.Address(app.ServiceAdmin).String()+"/admin/sessions",
-		`{"identity":{"traits":{"email":"a@example.com"}}}`, "Content-Type", "application/json")
-	if err := json.Unmarshal([]byte(a.body), &created); err != nil || created.Token == "" {
-		t.Fatalf("sign in: %d %s", a.status, a.body)
-	}
-	token := []string{"X-Session-Token", created.Token}
-	if a := w.get(w.url+"/sessions", token...); a.status != 200 || a.header.Get("X-Total-Count") != "0" || a.body != "[]\n" {
-		t.Errorf("sessions: %d %v %q", a.status, a.header, a.body)
-	}
-	a = w.do(http.MethodDelete, w.url+"/self-service/logout/api", `{"session_token":"`+created.Token+`"}`, "Content-Type", "application/json")
-	if after := w.get(w.url+"/private", token...); a.status != 204 || after.status != 401 {
-		t.Errorf("logout: %d, and %d after it", a.status, after.status)
-	}
+	f("kratos", http.MethodDelete, "/self-service/logout/api", `{"session_token":"TOKEN"}`, 204)
+	f("wacht", http.MethodPost, "/session/sign-out", "", 200)
+	f("crossid", http.MethodDelete, "/api/v1/auth/sessions/revoke", `{"sessionToken":"TOKEN"}`, 204)
+	f("better_auth", http.MethodPost, "/api/auth/sign-out", "{}", 200)
 }
 
 // startSessionAPI starts a gateway that serves the session API.
