@@ -411,7 +411,7 @@ func TestRevokedAndReloaded(t *testing.T) {
 	m.Revoked(metrics.RevokedByService)
 	m.Revoked(metrics.RevokedByService)
 	expect(t, "revocations", samples(t, m, "gatehouse_session_revocations_total"),
-		`{source="admin"} 1`, `{source="postgres"} 0`, `{source="service"} 2`, `{source="webhook"} 0`)
+		`{source="admin"} 1`, `{source="postgres"} 0`, `{source="service"} 2`, `{source="session_api"} 0`, `{source="webhook"} 0`)
 	m.RevocationsHeard("kratos", metrics.RevokedByPostgres, true)
 	expect(t, "heard", samples(t, m, "gatehouse_session_revocations_heard"), `{source="postgres",upstream="kratos"} 1`)
 	m.RevocationsHeard("kratos", metrics.RevokedByPostgres, false)
@@ -449,7 +449,7 @@ func TestHistograms(t *testing.T) {
 			}
 		}
 	}
-	if want := 6 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
+	if want := 7 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
 		t.Errorf("saw %d histograms, want %d", seen, want)
 	}
 }
