@@ -14,10 +14,11 @@ import (
 
 // AppConfig says where an application is and how it is spoken to.
 type AppConfig struct {
-	Name             string      // as logs and metrics have it
-	Network, Address string      // as for net.Dial: "tcp" and "host:port", or "unix" and a path
-	TLS              *tls.Config // nil to speak without TLS; else with ServerName, and without protocols other than HTTP/1.1
-	MaxConns         int         // connections at once; a request beyond that waits for up to ConnWait
+	Name             string                                                               // as logs and metrics have it
+	Network, Address string                                                               // as for net.Dial: "tcp" and "host:port", or "unix" and a path
+	Dial             func(ctx context.Context, network, address string) (net.Conn, error) // nil is the network
+	TLS              *tls.Config                                                          // nil to speak without TLS; else with ServerName, and without protocols other than HTTP/1.1
+	MaxConns         int                                                                  // connections at once; a request beyond that waits for up to ConnWait
 
 	DialTimeout time.Duration // for a connection, the TLS handshake included
 	ConnWait    time.Duration
@@ -165,7 +166,11 @@ var errUnended = errors.New("attempt to connect had no end")
 
 // connect makes a connection, and speaks TLS if the application does.
 func (a *App) connect(ctx context.Context) (net.Conn, error) {
-	nc, err := a.dialer.DialContext(ctx, a.cfg.Network, a.cfg.Address)
+	dial := a.cfg.Dial
+	if dial == nil {
+		dial = a.dialer.DialContext
+	}
+	nc, err := dial(ctx, a.cfg.Network, a.cfg.Address)
 	if err != nil || a.cfg.TLS == nil {
 		return nc, err
 	}

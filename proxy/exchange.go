@@ -23,6 +23,11 @@ func (a *App) exchange(ctx context.Context, r *request, message []byte) error {
 	if err != nil {
 		return err
 	}
+	return a.deliver(ctx, r, message, up)
+}
+
+// deliver is exchange for a message that is made, with the upload that follows it, if any.
+func (a *App) deliver(ctx context.Context, r *request, message []byte, up *upload) error {
 	c, err := a.ask(ctx, r, message, up)
 	if err != nil {
 		return err
@@ -36,7 +41,7 @@ func (a *App) exchange(ctx context.Context, r *request, message []byte) error {
 // A request is sent once. It is sent again, once, only if it came by a kept connection that the application closed without a byte of an
 // answer, has no body, and has a method that changes nothing (RFC 9110 sections 9.2.1 and 9.2.2).
 func (a *App) ask(ctx context.Context, r *request, message []byte, up *upload) (*appConn, error) {
-	again := !r.head.hasBody() && (r.head.is("GET") || r.head.is("HEAD") || r.head.is("OPTIONS"))
+	again := !r.once && !r.head.hasBody() && (r.head.is("GET") || r.head.is("HEAD") || r.head.is("OPTIONS"))
 	for fresh := false; ; fresh = true {
 		c, kept, err := a.attempt(ctx, r, message, up, fresh)
 		if err == nil || fresh || !again || !kept || !errors.Is(err, errUnanswered) {
@@ -55,6 +60,7 @@ func (a *App) attempt(ctx context.Context, r *request, message []byte, up *uploa
 	if err != nil {
 		return nil, false, err
 	}
+	r.sent = true
 	answered := false
 	defer func() {
 		if !answered { // also if something panics: a connection that nobody gives back would be lost for ever

@@ -191,6 +191,7 @@ func (f *nameFilter) have(name []byte) bool {
 type outbound struct {
 	head      *requestHead // the client's
 	target    Target
+	host      string // that the application is asked for; empty for the one that the client asks for
 	strip     *strip
 	keys      *keyring
 	fields    []policy.Field // the identity; empty values are left out
@@ -212,8 +213,10 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	dst = append(dst, ' ')
 	dst = appendBelow(dst, o.target.Raw, o.skip)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	dst = append(dst, o.head.host...)
-	dst = append(dst, "\r\n"...)
+	if o.host == "" {
+		dst = append(dst, o.head.host...)
+	}
+	dst = append(append(dst, o.host...), "\r\n"...)
 	kept := o.keeps.kind == upstream.NoCredential // of several lines, the first is the one that counted
 	var spelling [maxFolded]byte
 	for _, f := range o.head.fields {

@@ -64,6 +64,9 @@ func (s *Server) Answer(ctx context.Context, q Question) (Face, policy.Decision,
 	}
 	method := []byte(q.Method)
 	path, f, face := s.readPath([]byte(raw), nil)
+	if face == SessionAPIFace && s.apiAt(host, path, method) == nil {
+		face = ProxyFace
+	}
 	switch {
 	case !policy.KnownMethod(method):
 		return ProxyFace, malformed(policy.UnsupportedMethod), nil

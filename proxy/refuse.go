@@ -154,6 +154,7 @@ var allowedMethods = [...]string{
 	WhoamiFace:      "GET, HEAD",
 	HooksFace:       "POST",
 	KeysFace:        "GET, HEAD",
+	SessionAPIFace:  strings.Join(policy.Methods(), ", "),
 	ExtAuthzFace:    strings.Join(policy.Methods(), ", "),
 }
 

@@ -41,6 +41,8 @@ type request struct {
 	fault      fault        // of what a front proxy says of the request
 	described  *Description // if it came by Judge, and then ctx has a response only
 
+	once      bool   // it must not be sent again, whatever its method
+	sent      bool   // something of it may have reached the application
 	handshake bool   // it asks for a WebSocket
 	mark      uint64 // the latest revocation when it was judged; of a handshake only
 }
@@ -71,6 +73,11 @@ func (r *request) place() {
 	r.raw = requestTarget(r.head.uri, r.head.host)
 	if r.path, r.forms, r.face = r.readPath(r.raw, r.scratch.path[:0]); r.face == ForwardAuthFace {
 		r.dialect, r.known = r.dialectOf(r.raw, r.path)
+	}
+	if r.face == SessionAPIFace {
+		if r.service = r.apiAt(r.head.host, r.path, r.head.method); r.service == nil {
+			r.face = ProxyFace
+		}
 	}
 	r.last = r.headErr != nil || listedIn(r.head.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
 }
@@ -307,11 +314,14 @@ func (r *request) answered(err error) {
 		return
 	}
 	app.cfg.Observer.Answered(0, time.Since(began))
+	route := ""
+	if r.decision.Reason = policy.StoreUnavailable; r.decision.Route != nil {
+		r.decision.Reason, route = policy.ApplicationFailed, r.decision.Route.Name
+	}
 	if ok, missed := r.silentApp.allow(); ok {
-		r.cfg.Logger.Warn("application did not answer", "app", app.Name(), "route", r.decision.Route.Name, "path", string(r.target.Path),
+		r.cfg.Logger.Warn("application did not answer", "app", app.Name(), "route", route, "path", string(r.target.Path),
 			"error", err, "not_logged", missed)
 	}
-	r.decision.Reason = policy.ApplicationFailed
 	r.answer(appStatus(err))
 }
 

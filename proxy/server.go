@@ -30,10 +30,11 @@ const (
 	KeysFace                    // somebody asks for the keys by which signed tokens are verified
 	ExtAuthzFace                // Envoy asks by gRPC whether a request may pass
 	HooksFace                   // somebody says which sessions have ended
+	SessionAPIFace              // somebody calls a session service's own API
 )
 
 // Faces lists every Face, for those who keep a table by face.
-var Faces = [...]Face{ProxyFace, ForwardAuthFace, WhoamiFace, KeysFace, ExtAuthzFace, HooksFace}
+var Faces = [...]Face{ProxyFace, ForwardAuthFace, WhoamiFace, KeysFace, ExtAuthzFace, HooksFace, SessionAPIFace}
 
 // String returns the face as logs and metrics spell it.
 func (f Face) String() string {
@@ -48,6 +49,8 @@ func (f Face) String() string {
 		return "ext_authz"
 	case HooksFace:
 		return "hooks"
+	case SessionAPIFace:
+		return "session_api"
 	default:
 		return "proxy"
 	}
@@ -238,7 +241,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.cfg.Observer.Began(r.face)
 	}
 	defer func() { r.finish(recover()) }()
-	if r.face != ProxyFace {
+	if r.face != ProxyFace && r.face != SessionAPIFace {
 		r.ownAnswer()
 	}
 	switch {
@@ -254,6 +257,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		r.keys()
 	case r.face == HooksFace:
 		r.message()
+	case r.face == SessionAPIFace:
+		r.callAPI()
 	default:
 		r.proxy()
 	}
@@ -277,6 +282,8 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
 		r.decision = beyond(over)
 	} else if r.face == HooksFace {
 		r.decision = r.judgeMessage()
+	} else if r.face == SessionAPIFace {
+		r.decision = r.judgeCall()
 	} else {
 		r.decision = r.judge()
 	}
@@ -328,6 +335,9 @@ func (s *Server) face(path []byte) Face {
 	if keys, _ := s.cfg.Gate.Policy().Keys(); string(path) == keys {
 		return KeysFace
 	}
+	if s.isAPI(path) {
+		return SessionAPIFace
+	}
 	return ProxyFace
 }
 
@@ -366,6 +376,12 @@ func (s *Server) takesBody(from *fasthttp.RequestHeader) bool {
 	path, f, face := s.readPath(raw, nil)
 	if face == HooksFace {
 		return s.takesMessage(&h)
+	}
+	if face == SessionAPIFace {
+		if service := s.apiAt(h.host, path, h.method); service != nil {
+			return service.API.takes(&h, path)
+		}
+		face = ProxyFace
 	}
 	if len(path) == 0 || face != ProxyFace || !policy.KnownMethod(h.method) {
 		return false

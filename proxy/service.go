@@ -18,6 +18,8 @@ type Service struct {
 	WhoamiDialect WhoamiDialect                    // nil is that of Kratos
 	Tag           func(upstream.Credential) string // how logs name a credential
 
+	API *SessionAPI // nil if none is served
+
 	Revocations Revocations
 	Unattended  Sessions // is asked again about the sessions of open tunnels; what it renews reaches nobody
 }
@@ -99,6 +101,14 @@ func (k *keyring) tokenHeader() string {
 		return ""
 	}
 	return k.tokenHeaders[0]
+}
+
+// without returns what is hidden of k from a service that takes c: the keys to other services' sessions.
+func (k *keyring) without(c *Credentials) *keyring {
+	return &keyring{
+		cookies: slices.DeleteFunc(slices.Clone(k.cookies), func(name string) bool { return name == c.Cookie }),
+		bearer:  k.bearer && !c.Bearer,
+	}
 }
 
 // isTokenHeader reports whether a header line of this name carries session tokens.

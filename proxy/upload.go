@@ -52,7 +52,7 @@ func appendBody(message []byte, r *request, cfg *AppConfig) ([]byte, *upload, er
 	client, body := r.conn, r.ctx.RequestBodyStream()
 	client.stream()
 	if length < 0 || length > smallBody {
-		return message, &upload{client: client, body: body, left: length, most: cmp.Or(r.decision.Route.MaxBody, math.MaxInt64), idle: cfg.HeadTimeout}, nil
+		return message, &upload{client: client, body: body, left: length, most: cmp.Or(r.maxBody(), math.MaxInt64), idle: cfg.HeadTimeout}, nil
 	}
 	start := len(message)
 	message = slices.Grow(message, length)[:start+length]

@@ -111,7 +111,7 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	a.metrics.SetPolicy(compiled)
 	a.metrics.WatchConnections(a.server.Connections)
 	a.metrics.WatchTunnels(a.server.Tunnels)
-	a.metrics.WatchApps(a.apps.down)
+	a.metrics.WatchApps(a.down)
 	a.metrics.Reloaded(true, time.Now())
 	a.admin = a.newAdmin()
 	return a, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/internal/sessionapi"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
@@ -164,6 +165,9 @@ func (q *Question) service(
 		sessions = asked{s.guard}
 	}
 	s.face = &proxy.Service{Label: s.name, Credentials: credentialsOf(cfg, u.Upstream), Sessions: sessions}
+	if table, _ := u.SessionAPI(); len(table) > 0 {
+		s.face.API = &proxy.SessionAPI{Calls: calls{sessionapi.New(sessionapi.Config{Table: table})}} // which nobody calls here
+	}
 	return s, nil
 }
 

@@ -132,6 +132,16 @@ func TestRevocationRace(t *testing.T) {
 		}
 		return w.do(http.MethodPost, w.url+"/hooks/revoke", body, signed(fmt.Sprint("msg_", n), body)...)
 	})
+	t.Run("session_api", func(t *testing.T) {
+		w := startSessionAPI(t, raceCache, "limits: { unknown_per_client: 0 }")
+		w.service.Delay(time.Millisecond)
+		signIn := func(n int) (string, string) { return signInBoth(w, n) }
+		raceRevocations(t, w, signIn, func(n int, _, _ string) {
+			if a := endings[n%len(endings)](w, n); a.status >= 400 {
+				t.Fatalf("round %d: the end answered %d: %s", n, a.status, a.body)
+			}
+		})
+	})
 	t.Run("service", func(t *testing.T) {
 		w := start(t, raceCache, "limits: { unknown_per_client: 0 }",
 			"upstream: { embedded: { listen: 127.0.0.1:0, admin_listen: 127.0.0.1:0 }, timeout: 10s }")

@@ -132,6 +132,9 @@ func (s *service) ready() func(context.Context) error {
 }
 
 func (s *service) close() {
+	if s.face != nil && s.face.API != nil && s.face.API.Service != nil {
+		s.face.API.Service.Close()
+	}
 	if s.cache != nil {
 		s.cache.Close()
 	}

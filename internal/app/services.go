@@ -164,7 +164,12 @@ func (s *service) remember(cfg *config.Config, m *metrics.Metrics, opts Options)
 	if s.hearing, err = newHearing(s, m, opts.Logger); err != nil {
 		return err
 	}
+	api, err := s.sessionAPI(m, opts.Logger)
+	if err != nil {
+		return err
+	}
 	s.face = &proxy.Service{
+		API:           api,
 		Label:         s.name,
 		Credentials:   credentialsOf(cfg, s.Upstream),
 		Sessions:      s.cache,

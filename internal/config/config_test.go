@@ -490,6 +490,11 @@ requirements: { s: { methods: [totp] } }`
 	f(kratos+"routes: [{ match: { path: /sessions/whoami }, access: deny }, { match: { path: /admin/ }, access: deny }, { match: { path: / }, access: deny }]",
 		"routes[0]: /sessions/whoami is a path of Gatehouse itself, which no route decides about",
 		"routes[1]: /admin/ is this path only: write /admin/* for it and everything below it")
+	const api = "upstream: { kratos: { url: http://127.0.0.1:4433, session_api: true, self_service: true } }\n"
+	f(api+"routes: [{ match: { path: /self-service/* }, access: public }, { match: { path: /sessions }, access: deny }, { match: { path: /* }, access: session }]",
+		"routes[0]: /self-service/* is a path of the session API, which goes to the session service and which no route decides about",
+		"routes[1]: /sessions is a path of the session API, which goes to the session service and which no route decides about")
+	f(api + "login: { url: https://app.example.com/self-service/login/browser, allowed_hosts: [app.example.com] }")
 	f(kratos+`routes: [{ match: { path: /a }, access: public, allowed_origins: ["*"] }, { match: { path: /b }, access: optional, allowed_origins: ["*"] }]`,
 		"routes[1]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins")
 }

@@ -14,14 +14,16 @@ const (
 	everyKratos = `
 admin: ""
 upstream:
-  kratos: { url: https://example.com/kratos/, cookie: __Host-sid, revocations: { postgres: "postgres://a-very-long-secret" } }
+  kratos:
+    { url: https://example.com/kratos/, cookie: __Host-sid, session_api: true, self_service: true,
+      revocations: { postgres: "postgres://a-very-long-secret" } }
   timeout: 90ms
   max_in_flight: 7
 ` + every
 	everyEmbedded = `
 admin: ""
 upstream:
-  embedded: { dialect: crossid, path: sessions.db, cookie: sid, listen: "[::1]:5433", admin_listen: "", lifespan: 1h30m }
+  embedded: { dialect: crossid, path: sessions.db, cookie: sid, listen: "[::1]:5433", admin_listen: "", lifespan: 1h30m, session_api: true }
   timeout: 90ms
   max_in_flight: 7
 ` + every
@@ -91,7 +93,8 @@ func TestEveryKey(t *testing.T) {
 		TLS: &config.TLS{CertFile: "cert.pem", KeyFile: "key.pem", ClientCAFile: "ca.pem", ClientAuth: config.ClientAuthOptional},
 		Upstream: config.Upstream{
 			Kratos: &config.Kratos{
-				URL: "https://example.com/kratos/", Cookie: "__Host-sid", Revocations: &config.Revocations{Postgres: secret},
+				URL: "https://example.com/kratos/", Cookie: "__Host-sid", SessionAPI: true, SelfService: true,
+				Revocations: &config.Revocations{Postgres: secret},
 			},
 			Timeout: 90 * time.Millisecond, MaxInFlight: 7,
 		},
@@ -159,6 +162,7 @@ func TestEveryKey(t *testing.T) {
 	want.Upstream.Kratos = nil
 	want.Upstream.Embedded = &config.Embedded{
 		Dialect: config.DialectCrossid, Path: "sessions.db", Cookie: "sid", Listen: "[::1]:5433", Lifespan: 90 * time.Minute,
+		SessionAPI: true,
 	}
 	equal(t, parse(t, everyEmbedded), &want)
 

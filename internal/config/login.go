@@ -91,9 +91,15 @@ func (c *Config) warnOfLogin(warn func(format string, args ...any)) {
 	if page.Path == "" {
 		page.Path = "/"
 	}
+	if c.servesAPI("", page.Path) {
+		return // for everybody
+	}
 	for i, r := range c.Routes {
 		if !r.Match.covers(&page) {
 			continue
+		}
+		if c.servesAPI(r.Upstream, page.Path) {
+			return
 		}
 		if r.Access == AccessSession || r.Access == AccessDeny {
 			warn("login.url: routes[%d] has `access: %s` for %s, so that nobody could sign in: put a route with `access: public` before it, "+

@@ -50,6 +50,8 @@ upstream:
   kratos:
     url: http://127.0.0.1:4433
     cookie: ory_kratos_session
+    session_api: false
+    self_service: false
   timeout: 1s
   max_in_flight: 64
 session_cache:

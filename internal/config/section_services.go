@@ -43,6 +43,13 @@ type Kratos struct {
 	// Cookie is the name of its session cookie, session.cookie.name in its own configuration. Default ory_kratos_session.
 	Cookie string `yaml:"cookie"`
 
+	// SessionAPI serves its session API, too: /sessions and what is one segment below it, and logout below /self-service. Calls are passed on,
+	// and what they end is forgotten before the caller has the answer. The application is never asked for these paths. Default false.
+	SessionAPI bool `yaml:"session_api"`
+
+	// SelfService serves its self-service flows, likewise: everything below /self-service and /.well-known/ory. Default false.
+	SelfService bool `yaml:"self_service"`
+
 	// Revocations are how Gatehouse hears of sessions that end. Default none: it has to be told, or asks again after fresh_for.
 	Revocations *Revocations `yaml:"revocations,omitempty"`
 }
@@ -68,6 +75,9 @@ type Embedded struct {
 
 	// Lifespan is how long a session lives after it was created or extended; 1s to 87600h (ten years). Default 24h.
 	Lifespan time.Duration `yaml:"lifespan"`
+
+	// SessionAPI serves its session API beside Gatehouse's own paths, as that of the service which it stands in for. Default false.
+	SessionAPI bool `yaml:"session_api"`
 }
 
 // A SessionCache is how many sessions are remembered, and for how long they are believed. Each session service has one of its own.

@@ -15,6 +15,10 @@ type Wacht struct {
 
 	// Development says that it is a deployment for development, which takes session tokens in X-Development-Session, too. Default false.
 	Development bool `yaml:"development"`
+
+	// SessionAPI serves /session and everything below it, too. Calls are passed on, and what they end or change is forgotten before the caller
+	// has the answer. The application is never asked for these paths. Default false.
+	SessionAPI bool `yaml:"session_api"`
 }
 
 // A Crossid is a tenant of Crossid to ask.
@@ -24,6 +28,10 @@ type Crossid struct {
 
 	// Cookie is the name of its session cookie, which Crossid documents nowhere; empty if only bearer tokens are used. Default empty.
 	Cookie string `yaml:"cookie"`
+
+	// SessionAPI serves /api/v1/auth/sessions/revoke, too. Calls are passed on, and what they end is forgotten before the caller has the answer.
+	// The application is never asked for this path. Default false.
+	SessionAPI bool `yaml:"session_api"`
 }
 
 // A BetterAuth is a Better Auth server to ask.
@@ -34,6 +42,11 @@ type BetterAuth struct {
 	// Cookie is the name of its session cookie: with __Secure- before it where the server is used over HTTPS. Default
 	// better-auth.session_token.
 	Cookie string `yaml:"cookie"`
+
+	// SessionAPI serves the calls that list and end sessions, too: list-sessions, revoke-session, revoke-sessions, revoke-other-sessions and
+	// sign-out, below the path of URL. Calls are passed on, and what they end is forgotten before the caller has the answer. The application is
+	// never asked for these paths. Default false.
+	SessionAPI bool `yaml:"session_api"`
 }
 
 // An HTTP is any HTTP endpoint that says whose session a request carries.
@@ -164,13 +177,13 @@ func (u *Upstream) services() (all []Service) {
 func (e *Embedded) StandsFor() *Upstream {
 	switch e.Dialect {
 	case DialectWacht:
-		return &Upstream{Wacht: &Wacht{Cookie: e.Cookie, Development: true}}
+		return &Upstream{Wacht: &Wacht{Cookie: e.Cookie, Development: true, SessionAPI: e.SessionAPI}}
 	case DialectCrossid:
-		return &Upstream{Crossid: &Crossid{Cookie: e.Cookie}}
+		return &Upstream{Crossid: &Crossid{Cookie: e.Cookie, SessionAPI: e.SessionAPI}}
 	case DialectBetterAuth:
-		return &Upstream{BetterAuth: &BetterAuth{Cookie: e.Cookie}}
+		return &Upstream{BetterAuth: &BetterAuth{Cookie: e.Cookie, SessionAPI: e.SessionAPI}}
 	default:
-		return &Upstream{Kratos: &Kratos{Cookie: e.Cookie}}
+		return &Upstream{Kratos: &Kratos{Cookie: e.Cookie, SessionAPI: e.SessionAPI}}
 	}
 }
 

@@ -140,6 +140,7 @@ func (l *loader) validateFaces(c *Config) {
 			l.report(a.key, "%s", fault)
 			continue
 		}
+		l.validateSessionAPI(c, a.key, a.path)
 		for _, b := range faces[:i] {
 			overlap := strings.HasPrefix(a.path+"/", b.path+"/") || strings.HasPrefix(b.path+"/", a.path+"/")
 			if overlap && facePathFault(b.path) == "" {
@@ -195,6 +196,8 @@ func (c *Config) Warnings() []string {
 		}
 		if path := r.Match.Path; c.isOwn(path) && (path != c.Whoami.Path || r.Upstream == "") { // which says who answers there
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
+		} else if c.servesAPI(r.Upstream, path) {
+			warn("routes[%d]: %s is a path of the session API, which goes to the session service and which no route decides about", i, path)
 		}
 		if path := r.Match.Path; len(path) > 1 && strings.HasSuffix(path, "/") {
 			warn("routes[%d]: %s is this path only: write %s* for it and everything below it", i, path, path)

@@ -113,7 +113,7 @@ func New(build BuildInfo) *Metrics {
 		Help: "Always 1. The labels say which build is running.",
 	}, []string{"version", "revision", "goversion"}).WithLabelValues(build.Version, build.Revision, runtime.Version()).Set(1)
 	m.bindRequests(create)
-	for _, by := range [...]RevocationSource{RevokedByAdmin, RevokedByService, RevokedByWebhook, RevokedByPostgres} {
+	for _, by := range [...]RevocationSource{RevokedByAdmin, RevokedByService, RevokedByWebhook, RevokedByPostgres, RevokedBySessionAPI} {
 		m.revocations.WithLabelValues(string(by))
 	}
 	return m
@@ -132,6 +132,8 @@ const (
 
 	RevokedByWebhook  RevocationSource = "webhook"  // a message to hooks
 	RevokedByPostgres RevocationSource = "postgres" // the database of Kratos
+
+	RevokedBySessionAPI RevocationSource = "session_api" // a call to the session service's own API
 )
 
 // Revoked counts one revocation.

@@ -158,10 +158,10 @@ func TestFromTheStart(t *testing.T) {
 		expect(t, name, samples(t, m, name), want...)
 	}
 	var requests []string
-	for _, face := range []string{"ext_authz", "forward_auth", "hooks", "keys", "proxy", "whoami"} {
+	for _, face := range []string{"ext_authz", "forward_auth", "hooks", "keys", "proxy", "session_api", "whoami"} {
 		for _, verdict := range []string{"allowed", "denied", "limited", "malformed", "refused", "unauthenticated", "unavailable"} {
 			requests = append(requests, fmt.Sprintf(`{face=%q,rule="",verdict=%q} 0`, face, verdict))
-			if face != "whoami" && face != "keys" && face != "hooks" {
+			if face != "whoami" && face != "keys" && face != "hooks" && face != "session_api" {
 				requests = append(requests, fmt.Sprintf(`{face=%q,rule="a",verdict=%q} 0`, face, verdict))
 			}
 		}
@@ -175,9 +175,9 @@ func TestFromTheStart(t *testing.T) {
 	f("gatehouse_forward_auth_foreign_headers_total", `{dialect="caddy"} 0`, `{dialect="envoy"} 0`,
 		`{dialect="envoy_grpc"} 0`, `{dialect="haproxy"} 0`, `{dialect="nginx"} 0`, `{dialect="plain"} 0`, `{dialect="traefik"} 0`)
 	f("gatehouse_requests_in_flight", `{face="ext_authz"} 0`, `{face="forward_auth"} 0`, `{face="hooks"} 0`, `{face="keys"} 0`, `{face="proxy"} 0`,
-		`{face="whoami"} 0`)
+		`{face="session_api"} 0`, `{face="whoami"} 0`)
 	f("gatehouse_request_duration_seconds_count", `{face="ext_authz"} 0`, `{face="forward_auth"} 0`, `{face="hooks"} 0`, `{face="keys"} 0`,
-		`{face="proxy"} 0`, `{face="whoami"} 0`)
+		`{face="proxy"} 0`, `{face="session_api"} 0`, `{face="whoami"} 0`)
 	f("gatehouse_decision_duration_seconds_count",
 		`{outcome="allowed"} 0`, `{outcome="coalesced"} 0`, `{outcome="denied"} 0`, `{outcome="hit"} 0`, `{outcome="limited"} 0`, `{outcome="malformed"} 0`,
 		`{outcome="miss"} 0`, `{outcome="refused"} 0`, `{outcome="stale"} 0`, `{outcome="unauthenticated"} 0`, `{outcome="unavailable"} 0`,
@@ -193,7 +193,7 @@ func TestFromTheStart(t *testing.T) {
 	f("gatehouse_upstream_request_duration_seconds_count", `{upstream="kratos"} 0`)
 	f("gatehouse_upstream_breaker_open", `{upstream="kratos"} 0`)
 	f("gatehouse_session_revocations_total",
-		`{source="admin"} 0`, `{source="postgres"} 0`, `{source="service"} 0`, `{source="webhook"} 0`)
+		`{source="admin"} 0`, `{source="postgres"} 0`, `{source="service"} 0`, `{source="session_api"} 0`, `{source="webhook"} 0`)
 	f("gatehouse_config_last_reload_successful", "0")
 	f("gatehouse_config_last_reload_success_timestamp_seconds", "0")
 	f("gatehouse_build_info", fmt.Sprintf(`{goversion=%q,revision="abc",version="v1.2.3"} 1`, runtime.Version()))
@@ -411,7 +411,7 @@ func TestRevokedAndReloaded(t *testing.T) {
 	m.Revoked(metrics.RevokedByService)
 	m.Revoked(metrics.RevokedByService)
 	expect(t, "revocations", samples(t, m, "gatehouse_session_revocations_total"),
-		`{source="admin"} 1`, `{source="postgres"} 0`, `{source="service"} 2`, `{source="webhook"} 0`)
+		`{source="admin"} 1`, `{source="postgres"} 0`, `{source="service"} 2`, `{source="session_api"} 0`, `{source="webhook"} 0`)
 	m.RevocationsHeard("kratos", metrics.RevokedByPostgres, true)
 	expect(t, "heard", samples(t, m, "gatehouse_session_revocations_heard"), `{source="postgres",upstream="kratos"} 1`)
 	m.RevocationsHeard("kratos", metrics.RevokedByPostgres, false)
@@ -449,7 +449,7 @@ func TestHistograms(t *testing.T) {
 			}
 		}
 	}
-	if want := 6 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
+	if want := 7 + 12 + 1 + 1; seen != want { // faces, outcomes, stores, the application
 		t.Errorf("saw %d histograms, want %d", seen, want)
 	}
 }

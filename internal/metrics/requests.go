@@ -20,7 +20,7 @@ type verdicts [len(policy.Verdicts)]prometheus.Counter
 // A rule is the counters of one route.
 type rule struct {
 	route *policy.Route
-	faces [len(proxy.Faces)]verdicts // whoami and keys have no routes, and so no counters here
+	faces [len(proxy.Faces)]verdicts // those without routes have no counters here
 }
 
 // bindRequests creates what is measured about requests, apart from the counters of routes.

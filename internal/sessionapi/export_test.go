@@ -1,0 +1,4 @@
+package sessionapi
+
+// TokensIn is for tests.
+var TokensIn = tokensIn
