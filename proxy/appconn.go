@@ -97,7 +97,7 @@ func (c *appConn) setLook(now time.Duration) error {
 // waits for it any more, and the connection is not held for nobody.
 func (c *appConn) Read(p []byte) (int, error) {
 	for {
-		n, err := c.Conn.Read(p)
+		n, err := c.readOnce(p)
 		if n > 0 || err == nil || !isTimeout(err) {
 			return n, err
 		}
@@ -112,6 +112,14 @@ func (c *appConn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// readOnce reads until the read deadline.
+func (c *appConn) readOnce(p []byte) (int, error) {
+	if c.plain && c.stillness.reads() {
+		return c.stillness.read(p)
+	}
+	return c.Conn.Read(p)
 }
 
 // write sends p within d.

@@ -10,3 +10,5 @@ func (*socket) opened() bool { return false }
 func (*lane) openSocket() {}
 
 func (*lane) runOnSocket() turn { return end }
+
+func (*lane) send() {}

@@ -16,9 +16,10 @@ import (
 // or kqueue tell it of, and they tell of everything that comes after a read has said that there is nothing. So a step that says that it
 // is not done is taken again when there is something, also if that came before the runtime began to wait.
 type socket struct {
-	raw  syscall.RawConn // nil if there is none
-	step func(fd uintptr) bool
-	turn turn // what the last step has led to
+	raw     syscall.RawConn // nil if there is none
+	step    func(fd uintptr) bool
+	sending func(fd uintptr)
+	turn    turn // what the last step has led to
 }
 
 // opened reports whether there is a socket.
@@ -32,7 +33,7 @@ func (l *lane) openSocket() {
 	case *net.UnixConn:
 		l.socket.raw, _ = c.SyscallConn()
 	}
-	l.socket.step = l.stepOnSocket
+	l.socket.step, l.socket.sending = l.stepOnSocket, l.sendNow
 }
 
 // runOnSocket is [lane.run] by the socket.
@@ -54,10 +55,8 @@ func (l *lane) runOnSocket() turn {
 func (l *lane) stepOnSocket(fd uintptr) (done bool) {
 	for {
 		l.acquire()
-		n, err := syscall.Read(int(fd), l.memory.in[l.end:])
+		n, err := readNow(fd, l.memory.in[l.end:])
 		switch {
-		case err == syscall.EINTR:
-			continue
 		case err == syscall.EAGAIN:
 			return l.pause()
 		case err == nil && n == 0:
@@ -68,13 +67,25 @@ func (l *lane) stepOnSocket(fd uintptr) (done bool) {
 		}
 		l.socket.turn = l.serve()
 		if l.unsent() {
-			if sent, err := syscall.Write(int(fd), l.memory.out); err == nil {
-				l.memory.out = append(l.memory.out[:0], l.memory.out[sent:]...)
-			}
+			l.sendNow(fd)
 		}
 		if l.socket.turn != stay || l.unsent() {
 			return true
 		}
+	}
+}
+
+// sendNow sends what the socket takes of what is to be sent.
+func (l *lane) sendNow(fd uintptr) {
+	if sent, err := writeNow(fd, l.memory.out); err == nil {
+		l.memory.out = append(l.memory.out[:0], l.memory.out[sent:]...)
+	}
+}
+
+// send sends what the socket takes at once of what is to be sent.
+func (l *lane) send() {
+	if l.socket.opened() {
+		_ = l.socket.raw.Control(l.socket.sending) // whoever writes the rest is told of an error
 	}
 }
 

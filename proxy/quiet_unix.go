@@ -3,6 +3,7 @@
 package proxy
 
 import (
+	"io"
 	"net"
 	"syscall"
 )
@@ -13,10 +14,13 @@ import (
 type stillness struct {
 	raw     syscall.RawConn // nil if it cannot be told
 	step    func(fd uintptr) bool
+	reading func(fd uintptr) bool
 	message []byte // to be sent
 	sent    int
 	quiet   bool
-	b       [1]byte
+	into    []byte // what is to be read into
+	n       int
+	err     error
 }
 
 func newStillness(c net.Conn) *stillness {
@@ -24,7 +28,7 @@ func newStillness(c net.Conn) *stillness {
 	if sc, ok := c.(syscall.Conn); ok {
 		s.raw, _ = sc.SyscallConn()
 	}
-	s.step = s.lookAndSend
+	s.step, s.reading = s.lookAndSend, s.readInto
 	return s
 }
 
@@ -46,12 +50,34 @@ func (s *stillness) lookAndSend(fd uintptr) (done bool) {
 	if s.quiet {
 		return true
 	}
-	_, _, err := syscall.Recvfrom(int(fd), s.b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	err := peekNow(fd)
 	if s.quiet = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK; !s.quiet || len(s.message) == 0 {
 		return true
 	}
-	if n, err := syscall.Write(int(fd), s.message); err == nil {
+	if n, err := writeNow(fd, s.message); err == nil {
 		s.sent = n
 	}
 	return s.sent < len(s.message)
+}
+
+// reads reports whether read can be called.
+func (s *stillness) reads() bool { return s.raw != nil }
+
+// read reads as the connection does, if that is the socket itself.
+func (s *stillness) read(p []byte) (int, error) {
+	s.into, s.n, s.err = p, 0, nil
+	err := s.raw.Read(s.reading)
+	s.into = nil
+	if err == nil {
+		err = s.err
+	}
+	if s.n == 0 && err == nil && len(p) > 0 {
+		err = io.EOF
+	}
+	return s.n, err
+}
+
+func (s *stillness) readInto(fd uintptr) (done bool) {
+	s.n, s.err = readNow(fd, s.into)
+	return s.err != syscall.EAGAIN
 }

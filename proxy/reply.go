@@ -80,6 +80,7 @@ func (l *lane) deliver(app *App, c *appConn, p *reply) bool {
 		_, _ = c.r.Discard(p.length)
 		app.end(c, nil, p.reusable)
 		l.conn.settle()
+		l.send()
 		return l.flush() == nil
 	}
 	return l.stream(app, c, p)
