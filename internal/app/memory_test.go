@@ -62,18 +62,24 @@ func (l *memoryListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127,
 // A memoryConn is a client that sends the same request again and again.
 type memoryConn struct {
 	request       []byte
-	left, answers int
+	unread        []byte // of the request that is under way
+	left, answers int    // requests that are not begun, answers of 200
 	answer        []byte
 	once          sync.Once
 	done          chan struct{} // closed with the connection
 }
 
 func (c *memoryConn) Read(p []byte) (int, error) {
-	if c.left == 0 {
-		return 0, io.EOF
+	if len(c.unread) == 0 {
+		if c.left == 0 {
+			return 0, io.EOF
+		}
+		c.left--
+		c.unread = c.request
 	}
-	c.left--
-	return copy(p, c.request), nil
+	n := copy(p, c.unread)
+	c.unread = c.unread[n:]
+	return n, nil
 }
 
 func (c *memoryConn) Write(p []byte) (int, error) {
