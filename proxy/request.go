@@ -396,7 +396,7 @@ func (r *request) log(status int, total time.Duration) {
 		attrs = append(attrs, slog.String("route", r.decision.Route.Name))
 	}
 	if r.credential.Kind != upstream.NoCredential {
-		attrs = append(attrs, slog.String("credential", r.credential.Kind.String()), slog.String("session", r.service.Tag(r.credential.Credential)))
+		attrs = append(attrs, slog.String("credential", r.credential.By.String()), slog.String("session", r.service.Tag(r.credential.Credential)))
 	}
 	if r.service != nil && r.service.Label != "" {
 		attrs = append(attrs, slog.String("upstream", r.service.Label))

@@ -13,7 +13,8 @@ type Wacht struct {
 	// Cookie is the name of its session cookie. Default __session.
 	Cookie string `yaml:"cookie"`
 
-	// Development says that it is a deployment for development, which takes session tokens in X-Development-Session, too. Default false.
+	// Development says that it is a deployment for development or staging, which takes session tokens in the header X-Development-Session and
+	// in the parameter __dev_session__ of the URL, too. It must be false in production, where no URL may carry a session. Default false.
 	Development bool `yaml:"development"`
 }
 
@@ -115,9 +116,17 @@ type Service struct {
 	Dialect     Dialect // in which it answers; for a service of no dialect, in which whoami does
 	Identity    string  // the path of the identity's id in its statement
 	TokenHeader string  // of session tokens; empty if it takes none
-	Cookie      string  // of sessions; empty if it takes none
+	Query       string  // the parameter of a URL with a session token; empty if it takes none
+	Cookie      string  // of sessions, or its beginning and '*'; empty if it takes none
 	Bearer      bool    // whether it takes bearer tokens
+
+	// CookieHeader is a header with the value of the session cookie; empty if it takes none, or if the name of the cookie is not known.
+	CookieHeader string
 }
+
+// sessionCookieHeader is in which Ory's older documentation has the session cookie. Kratos itself dropped it in 2022, and is asked with a
+// cookie: https://github.com/ory/kratos/pull/2983
+const sessionCookieHeader = "X-Session-Cookie"
 
 // Service returns what the service that was chosen is like. Of several the first counts; without one it is the zero Service.
 func (u *Upstream) Service() Service {
@@ -129,15 +138,20 @@ func (u *Upstream) Service() Service {
 
 // services returns all services that were chosen, in the order of their keys in Upstream.
 func (u *Upstream) services() (all []Service) {
-	kratos := Service{Dialect: DialectKratos, Identity: "identity.id", TokenHeader: "X-Session-Token", Bearer: true}
+	kratos := Service{
+		Dialect: DialectKratos, Identity: "identity.id", TokenHeader: "X-Session-Token", CookieHeader: sessionCookieHeader, Bearer: true,
+	}
 	if k := u.Kratos; k != nil {
 		kratos.Kind, kratos.Cookie = "kratos", k.Cookie
+		if isPattern(k.Cookie) {
+			kratos.CookieHeader = ""
+		}
 		all = append(all, kratos)
 	}
 	if w := u.Wacht; w != nil {
 		s := Service{Kind: "wacht", Dialect: DialectWacht, Identity: "data.active_signin.user_id", Cookie: w.Cookie}
 		if w.Development {
-			s.TokenHeader = "X-Development-Session"
+			s.TokenHeader, s.Query = "X-Development-Session", "__dev_session__"
 		}
 		all = append(all, s)
 	}
@@ -197,6 +211,10 @@ func (s *Service) Takes(k upstream.Kind) bool {
 		return s.Cookie != ""
 	case upstream.Bearer:
 		return s.Bearer
+	case upstream.SessionCookie:
+		return s.CookieHeader != ""
+	case upstream.Query:
+		return s.Query != ""
 	default:
 		return false
 	}

@@ -55,7 +55,7 @@ func answer(o *proxy.Outcome) *authv3.CheckResponse {
 		return &authv3.CheckResponse{
 			Status: &statuspb.Status{Code: int32(codes.OK)},
 			HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
-				Headers: lines, HeadersToRemove: o.Remove, ResponseHeadersToAdd: cookies,
+				Headers: lines, HeadersToRemove: o.Remove, ResponseHeadersToAdd: cookies, QueryParametersToRemove: o.Parameters,
 			}},
 		}
 	}
