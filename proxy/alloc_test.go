@@ -84,11 +84,11 @@ type bench struct {
 
 func newBench(t testing.TB, app *proxy.App, request string) *bench {
 	t.Helper()
-	return newBenchOf(t, app, "ory_kratos_session", request)
+	return newBenchFor(t, app, "ory_kratos_session", request)
 }
 
-// newBenchOf is newBench for a session cookie of another name.
-func newBenchOf(t testing.TB, app *proxy.App, cookie, request string) *bench {
+// newBenchFor is newBench for a session cookie of another name.
+func newBenchFor(t testing.TB, app *proxy.App, cookie, request string) *bench {
 	t.Helper()
 	service := &proxy.Service{
 		Sessions: oneSession{able("alice")}, Passthrough: idle{},
@@ -166,7 +166,7 @@ func TestACookieByAPatternDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	b := newBenchOf(t, nil, "ory_session_*", request("GET", "/sessions/whoami", "", "Cookie: a=1; ory_session_romanticswirles9ixv6n="+realCookie))
+	b := newBenchFor(t, nil, "ory_session_*", request("GET", "/sessions/whoami", "", "Cookie: a=1; ory_session_romanticswirles9ixv6n="+realCookie))
 	if status := b.serve(); status != 200 {
 		t.Fatalf("status %d", status)
 	}

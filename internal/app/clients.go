@@ -47,6 +47,7 @@ func newClient(u config.NamedUpstream, own *embedded.Service, base httpclient.Co
 	case u.Kratos != nil:
 		return kratos.New(kratos.Config{
 			URL: base.URL, Cookie: u.Kratos.Cookie, MaxConns: base.MaxConns, Dial: base.Dial, UserAgent: base.UserAgent,
+			Remaining: base.Remaining,
 		})
 	case u.Wacht != nil:
 		return wacht.New(wacht.Config{HTTP: base, Cookie: u.Wacht.Cookie, Development: u.Wacht.Development})

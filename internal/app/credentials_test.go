@@ -1,9 +1,11 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
@@ -95,5 +97,44 @@ func TestCookieByAPattern(t *testing.T) {
 	}
 	if a := w.get(w.url+"/", "Cookie", name+"=value"); a.status != 401 {
 		t.Errorf("after the revocation: status %d", a.status)
+	}
+}
+
+// A session service that says 429 signs nobody out, is asked nothing for as long as it says, and tells what is left of its limit.
+func TestRateLimitOfTheService(t *testing.T) {
+	var limited atomic.Bool
+	login := upstreamtest.Session("s1", "i1")
+	stub := &upstreamtest.Stub{Answer: func(*http.Request) (int, http.Header, string) {
+		if limited.Load() {
+			return 429, http.Header{"Retry-After": {"3600"}, "X-Ratelimit-Remaining": {"0"}}, "{}"
+		}
+		return 200, http.Header{"X-Ratelimit-Remaining": {"79"}}, string(login.Body)
+	}}
+	w := start(t, "upstream: { kratos: { url: "+stub.Start(t).String()+" }, timeout: 10s }")
+	if text := w.get(w.admin + "/metrics").body; strings.Contains(text, "gatehouse_upstream_rate_limit_remaining") {
+		t.Error("a limit is told that the service has not told")
+	}
+	remaining := func(want string) {
+		t.Helper()
+		if text := w.get(w.admin + "/metrics").body; !strings.Contains(text, `gatehouse_upstream_rate_limit_remaining{upstream="kratos"} `+want+"\n") {
+			t.Errorf("the limit is not told to be %s", want)
+		}
+	}
+	if a := w.get(w.url+"/", "X-Session-Token", "known"); a.status != 200 {
+		t.Fatalf("status %d", a.status)
+	}
+	remaining("79")
+	limited.Store(true)
+	for i, f := range faces {
+		if a := f.ask(w, "X-Session-Token", fmt.Sprint("unknown", i)); a.status != 503 || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: status %d, want 503 with Retry-After", f.name, a.status)
+		}
+	}
+	remaining("0")
+	if n := stub.Questions(); n != 2 {
+		t.Errorf("%d questions, want no more once the service wants none", n)
+	}
+	if a := w.get(w.url+"/", "X-Session-Token", "known"); a.status != 200 {
+		t.Errorf("who is remembered gets status %d", a.status)
 	}
 }

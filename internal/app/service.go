@@ -59,7 +59,7 @@ func newService(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, 
 	}
 	// One connection more than there are questions, so that a service under full load can still say whether it is ready.
 	s.client, err = newClient(u, s.embedded, httpclient.Config{
-		URL: base, MaxConns: u.MaxInFlight + 1, UserAgent: "gatehouse/" + version,
+		URL: base, MaxConns: u.MaxInFlight + 1, UserAgent: "gatehouse/" + version, Remaining: m.RateLimit(s.label()),
 	})
 	if err != nil {
 		s.client = nil

@@ -86,7 +86,7 @@ func (r *Reply) Pass(renewed []string, names ...string) upstream.Reply {
 }
 
 // Outage says what a status means that is no answer, and where to look. It tells nothing of the body. question is the path that was asked,
-// and names the API that must be there.
+// and names the API that must be there. After too many questions it wraps a [*upstream.Pause], if the service says for how long.
 func (r *Reply) Outage(question string) error {
 	hint := "this is no answer of a session service: check its url, and what stands in front of it"
 	switch {
@@ -100,6 +100,9 @@ func (r *Reply) Outage(question string) error {
 		hint = "look at its log"
 	case r.Status >= 300 && r.Status < 400:
 		hint = "redirects are not followed: the url must lead to the public API itself"
+	}
+	if pause := r.pause(); pause > 0 && r.Status == http.StatusTooManyRequests {
+		return fmt.Errorf("ask session service: status %d: %s: %w", r.Status, hint, &upstream.Pause{For: pause})
 	}
 	return fmt.Errorf("ask session service: status %d: %s", r.Status, hint)
 }

@@ -73,21 +73,50 @@ func (r *reply) level() upstream.AAL {
 	return aal
 }
 
-// believeFor reads Ory-Session-Cache-For, in seconds: https://www.ory.com/docs/concepts/cache. A bound that is there and cannot be
-// read leaves nothing to be believed.
+// believeFor reads how long the service allows an answer to be believed: Ory-Session-Cache-For, in seconds, and max-age, whichever is less.
+// A bound that is there and cannot be read leaves nothing to be believed. https://www.ory.com/docs/concepts/cache
 func (r *reply) believeFor() time.Duration {
-	lines := r.Header["Ory-Session-Cache-For"]
-	if len(lines) == 0 {
-		return upstream.Unlimited
-	}
-	seconds, err := strconv.ParseUint(lines[0], 10, 63)
-	if err != nil || len(lines) > 1 {
+	bound := upstream.Unlimited
+	if lines := r.Header["Ory-Session-Cache-For"]; len(lines) == 1 {
+		bound = seconds(lines[0])
+	} else if len(lines) > 1 {
 		return 0
 	}
-	if seconds > uint64(upstream.Unlimited/time.Second) {
+	return min(bound, r.maxAge())
+}
+
+// maxAge reads max-age of Cache-Control (RFC 9111 section 5.2.2.1), less the Age of an answer from a cache on the way. What Kratos itself
+// says of caching is for browsers, with every answer: no-store and its like say nothing here.
+func (r *reply) maxAge() time.Duration {
+	bound := upstream.Unlimited
+	for _, line := range r.Header["Cache-Control"] {
+		for directive := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+			if strings.EqualFold(name, "max-age") {
+				bound = min(bound, seconds(strings.Trim(value, `"`)))
+			}
+		}
+	}
+	if age := r.Header.Get("Age"); age != "" && bound != upstream.Unlimited {
+		n, err := strconv.ParseUint(age, 10, 31)
+		if err != nil {
+			return 0
+		}
+		bound = max(0, bound-time.Duration(n)*time.Second)
+	}
+	return bound
+}
+
+// seconds reads a number of seconds. What is none is no time at all.
+func seconds(text string) time.Duration {
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0
+	}
+	if n > uint64(upstream.Unlimited/time.Second) {
 		return upstream.Unlimited
 	}
-	return time.Duration(seconds) * time.Second
+	return time.Duration(n) * time.Second
 }
 
 // isError reports whether the body is an error in Kratos' own shape.
