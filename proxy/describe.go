@@ -42,6 +42,7 @@ type Outcome struct {
 	Remove     []string     // what must be removed from a request that may pass, in lower case
 	Parameters []string     // what must be removed from its query
 	SetCookie  []string     // for the client, either way
+	Renewed    []HeaderLine // for the client of a request that may pass, beside that
 	Body       []byte       // of the answer to the client
 }
 
@@ -141,6 +142,11 @@ func (r *request) tell(o *Outcome) {
 	}
 	if r.cfg.Explain && decision.Session != nil {
 		o.Header = append(o.Header, HeaderLine{cacheHeader, decision.Source.String()})
+	}
+	for _, f := range decision.Renewed {
+		if f.Name != fasthttp.HeaderSetCookie {
+			o.Renewed = append(o.Renewed, HeaderLine(f))
+		}
 	}
 	strip := r.stripFor(view.Policy())
 	header := strings.ToLower(keeps.header())

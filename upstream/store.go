@@ -72,5 +72,5 @@ type Reply struct {
 	Body   []byte
 }
 
-// A Field is one header line of a [Reply].
+// A Field is one header line, with its name in canonical form.
 type Field struct{ Name, Value string }

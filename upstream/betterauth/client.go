@@ -111,7 +111,7 @@ func prior(r *httpclient.Reply) error {
 }
 
 // renewed returns the Set-Cookie lines that renew the session cookie, and the copy of the session beside it.
-func renewed(r *httpclient.Reply, p httpclient.Proof) []string {
+func renewed(r *httpclient.Reply, p httpclient.Proof) []upstream.Field {
 	lines := r.Renewed(p)
 	if prefix, ok := strings.CutSuffix(p.Cookie, "session_token"); ok {
 		p.Cookie = prefix + "session_data"

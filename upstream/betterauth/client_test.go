@@ -103,7 +103,7 @@ func TestRenewed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{token, data}, a.Renewed); diff != "" {
+	if diff := cmp.Diff(upstreamtest.SetCookie(token, data), a.Renewed); diff != "" {
 		t.Errorf("renewed (-want +got):\n%s", diff)
 	}
 	if a, err = c.Session(t.Context(), upstream.Credential{Kind: upstream.Bearer, Value: []byte("v")}); err != nil || a.Renewed != nil {

@@ -44,17 +44,16 @@ func (r *Reply) Time(path string) (time.Time, error) {
 
 // Renewed returns the Set-Cookie lines that renew the cookie which carried p. An answer to another kind of credential renews nothing,
 // even if the service thinks so.
-func (r *Reply) Renewed(p Proof) []string {
+func (r *Reply) Renewed(p Proof) (fields []upstream.Field) {
 	if p.Cookie == "" {
 		return nil
 	}
-	var lines []string
 	for _, line := range r.Header["Set-Cookie"] {
 		if name, _, found := strings.Cut(line, "="); found && name == p.Cookie && IsPrintable(line) {
-			lines = append(lines, line)
+			fields = append(fields, upstream.Field{Name: "Set-Cookie", Value: line})
 		}
 	}
-	return lines
+	return fields
 }
 
 // IsPage reports whether the body is a page for people, which no session API sends: something in front of the service asks us to sign in,
@@ -72,16 +71,14 @@ func (r *Reply) ContentType() string {
 }
 
 // Pass returns r as a caller may see it: with the headers of these names, each at most once, and the lines in renewed.
-func (r *Reply) Pass(renewed []string, names ...string) upstream.Reply {
+func (r *Reply) Pass(renewed []upstream.Field, names ...string) upstream.Reply {
 	out := upstream.Reply{Status: r.Status, Body: r.Body}
 	for _, name := range names {
 		if value := r.Header.Get(name); value != "" && IsPrintable(value) {
 			out.Header = append(out.Header, upstream.Field{Name: name, Value: value})
 		}
 	}
-	for _, line := range renewed {
-		out.Header = append(out.Header, upstream.Field{Name: "Set-Cookie", Value: line})
-	}
+	out.Header = append(out.Header, renewed...)
 	return out
 }
 

@@ -266,7 +266,7 @@ func TestRenewed(t *testing.T) {
 		t.Helper()
 		_, client := newPeer(t, say(response(status, goodBody, lines...)))
 		a, _ := client.Session(t.Context(), c)
-		if diff := cmp.Diff(want, a.Renewed); diff != "" {
+		if diff := cmp.Diff(upstreamtest.SetCookie(want...), a.Renewed); diff != "" {
 			t.Errorf("%v, status %d: renewed (-want +got):\n%s", c, status, diff)
 		}
 	}

@@ -77,7 +77,7 @@ func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstrea
 	if err != nil {
 		return upstream.Answer{}, err
 	}
-	return upstream.Answer{Session: s, BelieveFor: believeFor(cred.Value), Renewed: r.Renewed(p)}, nil
+	return upstream.Answer{Session: s, BelieveFor: believeFor(cred.Value), Renewed: renewed(&r, p)}, nil
 }
 
 // question asks with p. A token goes into the query, where current deployments look for it, and into the header, where older ones do.
@@ -89,6 +89,15 @@ func (c *Client) question(p httpclient.Proof) httpclient.Question {
 		q.URL = &u
 	}
 	return q
+}
+
+// renewed returns what renews the credential that p carries: a cookie a cookie, and a token the header of tokens, if it is another one.
+func renewed(r *httpclient.Reply, p httpclient.Proof) []upstream.Field {
+	token := r.Header.Get(DevelopmentHeader)
+	if p.Header != DevelopmentHeader || token == "" || token == p.Value || !httpclient.IsPrintable(token) {
+		return r.Renewed(p)
+	}
+	return []upstream.Field{{Name: DevelopmentHeader, Value: token}}
 }
 
 // Close closes the connections that are idle. Questions in flight end by themselves.

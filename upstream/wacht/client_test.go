@@ -141,7 +141,29 @@ func TestRenewed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{line}, a.Renewed); diff != "" {
+	if diff := cmp.Diff(upstreamtest.SetCookie(line), a.Renewed); diff != "" {
 		t.Errorf("renewed (-want +got):\n%s", diff)
 	}
+}
+
+// TestRenewedToken tests that a renewed token reaches the caller who presented a token, and no other.
+func TestRenewedToken(t *testing.T) {
+	f := func(k upstream.Kind, header string, want []upstream.Field) {
+		t.Helper()
+		stub := &upstreamtest.Stub{Answer: func(*http.Request) (int, http.Header, string) {
+			return 200, http.Header{"Content-Type": {"application/json"}, "X-Development-Session": {header}}, body("s", "u")
+		}}
+		a, err := newClient(t, stub.Start(t), true).Session(t.Context(), upstream.Credential{Kind: k, Value: []byte("old")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, a.Renewed); diff != "" {
+			t.Errorf("%v %q: renewed (-want +got):\n%s", k, header, diff)
+		}
+	}
+	f(upstream.SessionToken, "new", []upstream.Field{{Name: "X-Development-Session", Value: "new"}})
+	f(upstream.SessionToken, "old", nil)
+	f(upstream.SessionToken, "", nil)
+	f(upstream.SessionToken, "n\xc3\xa9w", nil)
+	f(upstream.Cookie, "new", nil)
 }
