@@ -320,7 +320,7 @@ func (s *Server) face(path []byte) Face {
 		return ProxyFace // which refuses it
 	case s.cfg.ForwardAuthPath != "" && isBelow(path, s.cfg.ForwardAuthPath):
 		return ForwardAuthFace
-	case string(path) == s.cfg.WhoamiPath:
+	case string(path) == s.cfg.WhoamiPath, s.keyring.handedOut(path):
 		return WhoamiFace
 	case s.isHook(path):
 		return HooksFace

@@ -18,6 +18,9 @@ type Service struct {
 	WhoamiDialect WhoamiDialect                    // nil is that of Kratos
 	Tag           func(upstream.Credential) string // how logs name a credential
 
+	SessionTokens    SessionTokens
+	SessionTokenPath string // where they are handed out; empty if they are not
+
 	Revocations Revocations
 	Unattended  Sessions // is asked again about the sessions of open tunnels; what it renews reaches nobody
 }
@@ -83,6 +86,7 @@ type keyring struct {
 	cookies      cookieNames
 	parameters   []string
 	bearer       bool
+	tokenPaths   []string // where session tokens are handed out
 }
 
 func newKeyring(services []*Service) *keyring {
@@ -99,6 +103,7 @@ func newKeyring(services []*Service) *keyring {
 		k.headers = add(add(k.headers, c.TokenHeader), c.CookieHeader)
 		k.cookies = add(k.cookies, c.Cookie)
 		k.parameters = add(k.parameters, c.Query)
+		k.tokenPaths = add(k.tokenPaths, s.SessionTokenPath)
 		k.bearer = k.bearer || c.Bearer
 	}
 	return k
@@ -115,6 +120,16 @@ func (k *keyring) tokenHeader() string {
 // isHeader reports whether a header line of this name carries credentials and nothing else.
 func (k *keyring) isHeader(name string) bool {
 	return slices.ContainsFunc(k.headers, func(header string) bool { return strings.EqualFold(header, name) })
+}
+
+// handedOut reports whether some service's session tokens are handed out at a path.
+func (k *keyring) handedOut(path []byte) bool {
+	for _, p := range k.tokenPaths {
+		if string(path) == p {
+			return true
+		}
+	}
+	return false
 }
 
 // hide removes all parameters with credentials, but one, which may be empty, from a path and query, which it changes.

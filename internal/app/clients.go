@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -36,6 +37,11 @@ type readier interface {
 // A forwarder passes questions through.
 type forwarder interface {
 	Forward(ctx context.Context, c upstream.Credential, query []byte) (upstream.Reply, error)
+}
+
+// A tokenMaker makes tokens for a session.
+type tokenMaker interface {
+	Token(ctx context.Context, c upstream.Credential, template string, client netip.Addr) (wacht.Token, error)
 }
 
 // newClient returns a client of the session service, and its URL. own is the embedded service, if it is that.

@@ -161,7 +161,7 @@ func (q *Question) service(cfg *config.Config, u config.NamedUpstream, m *metric
 		}
 		sessions = asked{s.guard}
 	}
-	s.face = &proxy.Service{Label: s.name, Credentials: credentialsOf(cfg, u.Upstream), Sessions: sessions}
+	s.face = &proxy.Service{Label: s.name, Credentials: credentialsOf(cfg, u.Upstream), Sessions: sessions, SessionTokenPath: u.TokenPath()}
 	return s, nil
 }
 

@@ -1,9 +1,12 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
@@ -85,6 +88,59 @@ func TestRenewedTokenReachesTheClient(t *testing.T) {
 			if got := strings.Join(a.header.Values("X-Development-Session"), "|"); a.status != 200 || got != want {
 				t.Errorf("%s: status %d, the renewed token is %q, want %q", f.name, a.status, got, want)
 			}
+		}
+	}
+}
+
+// Tokens of Wacht are handed out from memory to whoever has the session, and die with it. The service is told for whom it is asked.
+func TestSessionTokens(t *testing.T) {
+	const cookie = "__session=e30.e30.secret"
+	var limited atomic.Bool
+	var made atomic.Int64
+	stub := &upstreamtest.Stub{Answer: func(r *http.Request) (int, http.Header, string) {
+		header := http.Header{"Content-Type": {"application/json"}}
+		switch known := r.Header.Get("Cookie") == cookie; {
+		case r.RequestURI == "/session" && known:
+			return 200, header, `{"status":200,"data":{"id":"s1","active_signin":{"user_id":"u1"}}}`
+		case limited.Load() && known:
+			header.Set("Retry-After", "30")
+			return 429, header, `{"message":"Too many token exchange requests"}`
+		case r.RequestURI == "/session/token?template=app" && known && r.Header.Get("X-Wacht-Forwarded-For") == "192.0.2.7":
+			header.Add("Set-Cookie", cookie+"-new")
+			return 200, header, fmt.Sprintf(`{"data":{"token":"t%d","expires":%d}}`, made.Add(1), time.Now().Add(time.Minute).UnixMilli())
+		default:
+			return 200, header, `{"status":200,"data":{"id":"9"}}`
+		}
+	}}
+	w := start(t, "upstream: { wacht: { url: "+stub.Start(t).String()+", token_path: /session/token }, timeout: 10s }", "whoami: { path: /session }")
+	f := func(path string, status int, body, setCookie string, header ...string) {
+		t.Helper()
+		a := w.get(w.url+path, append(header, "X-Forwarded-For", "192.0.2.7")...)
+		if a.status != status || !strings.Contains(a.body, body) || a.header.Get("Set-Cookie") != setCookie ||
+			path != "/private" && !strings.Contains(a.header.Get("Cache-Control"), "no-store") {
+			t.Errorf("%s %q: status %d, %v, %s", path, header, a.status, a.header, a.body)
+		}
+	}
+	f("/session/token?template=app", 401, `"status":401`, "")
+	f("/session/token?template=app", 401, `"status":401`, "", "Cookie", "__session=e30.e30.other")
+	f("/session/token?template=app", 200, `"t1"`, cookie+"-new", "Cookie", cookie)
+	f("/session/token?template=app", 200, `"t1"`, "", "Cookie", cookie)
+	f("/session/token?template=a/b", 400, `"status":400`, "", "Cookie", cookie)
+	f("/session", 200, `"s1"`, "", "Cookie", cookie)
+	if a := w.do("POST", w.url+"/session/token", "", "Cookie", cookie); a.status != 405 {
+		t.Errorf("POST: status %d", a.status)
+	}
+	if r := w.do("POST", w.admin+"/-/revoke", "session_id=s1", "Content-Type", "application/x-www-form-urlencoded"); r.status != 200 {
+		t.Fatalf("revoke: status %d: %s", r.status, r.body)
+	}
+	f("/session/token?template=app", 200, `"t2"`, cookie+"-new", "Cookie", cookie)
+	limited.Store(true)
+	for range 2 { // and who asks for the session itself notices nothing
+		before := stub.Questions()
+		f("/session/token?template=other", 429, "Too many", "", "Cookie", cookie)
+		f("/private", 200, "X-User-Id: u1", "", "Cookie", cookie)
+		if n := stub.Questions() - before; n > 1 {
+			t.Errorf("%d questions", n)
 		}
 	}
 }

@@ -162,7 +162,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 		want.Upstream, want.Credentials, want.Whoami = own.Upstream, own.Credentials, own.Whoami
 		equal(t, parse(t, others[name]), &want)
 	}
-	f("wacht", "upstream: { wacht: { url: https://frontend.example.com } }")
+	f("wacht", "upstream: { wacht: { url: https://frontend.example.com, token_path: /session/token } }")
 	f("crossid", "upstream: { crossid: { url: https://example.crossid.io } }")
 	f("better_auth", "upstream: { better_auth: { url: http://127.0.0.1:3000 } }")
 	f("http", "upstream: { http: { url: https://auth.example.com/oauth2/introspect, method: POST, bearer: true, form_field: token, "+

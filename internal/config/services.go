@@ -16,6 +16,18 @@ type Wacht struct {
 	// Development says that it is a deployment for development or staging, which takes session tokens in the header X-Development-Session and
 	// in the parameter __dev_session__ of the URL, too. It must be false in production, where no URL may carry a session. Default false.
 	Development bool `yaml:"development"`
+
+	// TokenPath is the path on the listener where session tokens are handed out, as at the deployment's own /session/token: from memory until
+	// 5s before they end. The application is never asked for it. It may be below whoami.path. Default empty: none are handed out.
+	TokenPath string `yaml:"token_path"`
+}
+
+// TokenPath returns where session tokens are handed out, or nothing.
+func (u *Upstream) TokenPath() string {
+	if u.Wacht == nil {
+		return ""
+	}
+	return u.Wacht.TokenPath
 }
 
 // A Crossid is a tenant of Crossid to ask.

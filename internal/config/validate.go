@@ -135,12 +135,21 @@ func (l *loader) validateFaces(c *Config) {
 	if c.Hooks != nil {
 		faces = append(faces, struct{ key, path string }{"hooks.path", c.Hooks.Path})
 	}
+	for _, u := range c.Services() {
+		if path := u.TokenPath(); path != "" {
+			faces = append(faces, struct{ key, path string }{u.Key + ".wacht.token_path", path})
+		}
+	}
 	for i, a := range faces {
 		if fault := facePathFault(a.path); fault != "" {
 			l.report(a.key, "%s", fault)
 			continue
 		}
 		for _, b := range faces[:i] {
+			if belowWhoami := b.key == "whoami.path" && a.path != b.path; strings.HasSuffix(a.key, ".token_path") &&
+				(belowWhoami || strings.HasSuffix(b.key, ".token_path")) {
+				continue // nothing else is below whoami, and services may have the same path, each at its own routes
+			}
 			overlap := strings.HasPrefix(a.path+"/", b.path+"/") || strings.HasPrefix(b.path+"/", a.path+"/")
 			if overlap && facePathFault(b.path) == "" {
 				l.report(a.key, "overlaps with %s (%s): choose one that is neither the same, nor above or below it", b.key, l.where(b.key))
@@ -193,7 +202,7 @@ func (c *Config) Warnings() []string {
 		if r.Access != AccessPublic && slices.Contains(r.AllowedOrigins, policy.AnyOrigin) {
 			warn("routes[%d]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins", i)
 		}
-		if path := r.Match.Path; path == c.Whoami.Path && r.Upstream == "" || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
+		if path := r.Match.Path; path == c.Whoami.Path && r.Upstream == "" || path == c.Upstream.TokenPath() || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
 			c.IdentityToken != nil && path == c.IdentityToken.KeysPath || c.Hooks != nil && path == c.Hooks.Path {
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
 		}

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// pause returns for how long the service wants to be asked nothing, or nothing if it does not say: Retry-After (RFC 9110 section 10.2.3), the
+// Pause returns for how long the service wants to be asked nothing, or nothing if it does not say: Retry-After (RFC 9110 section 10.2.3), the
 // X-Retry-After of Better Auth, or when its limit is set back, as Ory Network and others tell. https://www.ory.com/docs/guides/rate-limits
-func (r *Reply) pause() time.Duration {
+func (r *Reply) Pause() time.Duration {
 	for _, name := range [...]string{"Retry-After", "X-Retry-After", "X-Ratelimit-Reset", "Ratelimit-Reset"} {
 		value := r.Header.Get(name)
 		if value == "" {

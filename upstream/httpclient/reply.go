@@ -98,7 +98,7 @@ func (r *Reply) Outage(question string) error {
 	case r.Status >= 300 && r.Status < 400:
 		hint = "redirects are not followed: the url must lead to the public API itself"
 	}
-	if pause := r.pause(); pause > 0 && r.Status == http.StatusTooManyRequests {
+	if pause := r.Pause(); pause > 0 && r.Status == http.StatusTooManyRequests {
 		return fmt.Errorf("ask session service: status %d: %s: %w", r.Status, hint, &upstream.Pause{For: pause})
 	}
 	return fmt.Errorf("ask session service: status %d: %s", r.Status, hint)

@@ -42,6 +42,7 @@ type Client struct {
 	http    *httpclient.Client
 	names   httpclient.Names
 	session *url.URL
+	token   *url.URL
 }
 
 var _ upstream.Store = (*Client)(nil)
@@ -59,7 +60,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Development {
 		names.TokenHeader = DevelopmentHeader
 	}
-	return &Client{http: c, names: names, session: c.URL(whoami)}, nil
+	return &Client{http: c, names: names, session: c.URL(whoami), token: c.URL(tokenPath)}, nil
 }
 
 // Session asks whose session cred stands for. A credential of a kind that the deployment does not know, or one that cannot stand in a
@@ -69,7 +70,7 @@ func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstrea
 	if !ok {
 		return upstream.Answer{}, httpclient.ErrUnfit
 	}
-	r, err := c.http.Ask(ctx, c.question(p))
+	r, err := c.http.Ask(ctx, question(c.session, p))
 	if err != nil {
 		return upstream.Answer{}, err
 	}
@@ -80,15 +81,16 @@ func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstrea
 	return upstream.Answer{Session: s, BelieveFor: believeFor(cred.Value), Renewed: renewed(&r, p)}, nil
 }
 
-// question asks with p. A token goes into the query, where current deployments look for it, and into the header, where older ones do.
-func (c *Client) question(p httpclient.Proof) httpclient.Question {
-	q := httpclient.Question{URL: c.session, Proof: p}
+// question asks at u with p. A token goes into the query, where current deployments look for it, and into the header, where older ones do.
+func question(u *url.URL, p httpclient.Proof) httpclient.Question {
 	if p.Header == DevelopmentHeader {
-		u := *c.session
-		u.RawQuery = url.Values{DevelopmentQuery: {p.Value}}.Encode()
-		q.URL = &u
+		with := *u
+		values := with.Query()
+		values.Set(DevelopmentQuery, p.Value)
+		with.RawQuery = values.Encode()
+		u = &with
 	}
-	return q
+	return httpclient.Question{URL: u, Proof: p}
 }
 
 // renewed returns what renews the credential that p carries: a cookie a cookie, and a token the header of tokens, if it is another one.

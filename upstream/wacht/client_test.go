@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -166,4 +167,69 @@ func TestRenewedToken(t *testing.T) {
 	f(upstream.SessionToken, "", nil)
 	f(upstream.SessionToken, "n\xc3\xa9w", nil)
 	f(upstream.Cookie, "new", nil)
+}
+
+// TestToken tests what is asked for a token, and what is made of the answers.
+func TestToken(t *testing.T) {
+	client := netip.MustParseAddr("192.0.2.1")
+	var got []string
+	ask := func(k upstream.Kind, template string, client netip.Addr, status int, header http.Header, body string) (wacht.Token, error) {
+		stub := &upstreamtest.Stub{Answer: func(r *http.Request) (int, http.Header, string) {
+			got = []string{r.Method + " " + r.RequestURI, r.Header.Get("Cookie"), r.Header.Get("X-Wacht-Forwarded-For")}
+			return status, header, body
+		}}
+		return newClient(t, stub.Start(t), true).Token(t.Context(), upstream.Credential{Kind: k, Value: []byte("v")}, template, client)
+	}
+	const token = `{"status":200,"data":{"token":"t","expires":4075735749170}}`
+	end := time.UnixMilli(4075735749170).Add(-5 * time.Second)
+	header := http.Header{"Content-Type": {"application/json"}, "Set-Cookie": {cookie + "=new"}, "X-Other": {"x"}}
+
+	a, err := ask(upstream.Cookie, "", client, 200, header, token)
+	want := wacht.Token{Until: end, Renewed: upstreamtest.SetCookie(cookie + "=new"), Reply: upstream.Reply{
+		Status: 200, Header: []upstream.Field{{Name: "Content-Type", Value: "application/json"}}, Body: []byte(token),
+	}}
+	if diff := cmp.Diff(want, a); err != nil || diff != "" {
+		t.Errorf("token (%v) (-want +got):\n%s", err, diff)
+	}
+	if diff := cmp.Diff([]string{"GET /session/token", cookie + "=v", "192.0.2.1"}, got); diff != "" {
+		t.Errorf("question (-want +got):\n%s", diff)
+	}
+	_, _ = ask(upstream.SessionToken, "a-b", netip.Addr{}, 200, header, token)
+	if diff := cmp.Diff([]string{"GET /session/token?__dev_session__=v&template=a-b", "", ""}, got); diff != "" {
+		t.Errorf("question (-want +got):\n%s", diff)
+	}
+
+	f := func(status int, header http.Header, body, verdict string, life time.Duration) {
+		t.Helper()
+		now := time.Now()
+		a, err := ask(upstream.Cookie, "", client, status, header, body)
+		is := fmt.Sprint(a.Reply.Status)
+		if err != nil {
+			is = "outage"
+			if upstream.Definite(err) {
+				is = "no"
+			}
+		}
+		if left := a.Until.Sub(now); is != verdict || life == 0 && !a.Until.IsZero() || life > 0 && (left < life || left > life+time.Minute) {
+			t.Errorf("%d %q: %s (%v), to be given out for %v, want %s, %v", status, body, is, err, left, verdict, life)
+		}
+	}
+	json := upstreamtest.JSON()
+	f(429, json, `{"message":"Too many token exchange requests"}`, "429", time.Second)
+	f(429, http.Header{"Retry-After": {"30"}}, `{}`, "429", 30*time.Second)
+	f(429, http.Header{"Retry-After": {"86400"}}, `{}`, "429", time.Minute)
+	f(400, json, `{"message":"unknown template"}`, "400", 0)
+	f(400, json, `no`, "outage", 0)
+	f(401, json, `{}`, "no", 0)
+	f(401, http.Header{"Content-Type": {"text/html"}}, `{}`, "outage", 0)
+	f(404, json, `{"message":"Deployment not found"}`, "outage", 0)
+	f(500, json, `{}`, "outage", 0)
+	f(200, json, `{"data":{"token":"","expires":4075735749170}}`, "outage", 0)
+	f(200, json, `{"data":{"token":"t","expires":"soon"}}`, "outage", 0)
+	f(200, json, `{"data":{"token":"t"}}`, "outage", 0)
+	f(200, json, `{"data":{"token":"t","expires":1e300}}`, "outage", 0)
+	f(200, json, ``, "outage", 0)
+	if _, err := ask(upstream.Bearer, "", client, 200, header, token); !upstream.Definite(err) {
+		t.Errorf("about a bearer token: %v", err)
+	}
 }
