@@ -74,7 +74,8 @@ type HTTP struct {
 	// ClientID is who Gatehouse is to the endpoint, sent with the secret by HTTP Basic authentication. It wants form_field. Default empty.
 	ClientID string `yaml:"client_id"`
 
-	// ClientSecretFile is the file with the secret of ClientID. It is read when Gatehouse starts. Default empty.
+	// ClientSecretFile is the file with the secret of ClientID. It is read when Gatehouse starts, so that a new secret needs a
+	// restart. Default empty.
 	ClientSecretFile string `yaml:"client_secret_file"`
 
 	// Headers are sent with every question: their names and values. They are shown wherever the configuration is, so they are no place for
