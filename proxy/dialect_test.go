@@ -61,7 +61,7 @@ func TestDialectsAllow(t *testing.T) {
 				"x-original-url, x-original-uri, x-original-path, x-original-method, x-original-host, x-rewrite-url, x-rewrite-uri, " +
 					"x-override-url, x-waws-unencoded-url, x-host, x-http-host-override, x-http-method, x-http-method-override, " +
 					"x-method-override, x-middleware-subrequest, x-kratos-authenticated-identity-id, x_user_email, x.user.email, " +
-					"x_user_id, x.user.id, x_user_phone, x.user.phone, x-session-token",
+					"x_user_id, x.user.id, x_user_phone, x.user.phone, x-session-token, x-session-cookie",
 			}
 		}
 		for _, name := range []string{"Date", "Content-Length", "Connection"} {

@@ -105,6 +105,8 @@ func TestSessionTokens(t *testing.T) {
 		case limited.Load() && known:
 			header.Set("Retry-After", "30")
 			return 429, header, `{"message":"Too many token exchange requests"}`
+		case r.RequestURI == "/session/token" && known:
+			return 200, header, fmt.Sprintf(`{"data":{"token":"default","expires":%d}}`, time.Now().Add(time.Minute).UnixMilli())
 		case r.RequestURI == "/session/token?template=app" && known && r.Header.Get("X-Wacht-Forwarded-For") == "192.0.2.7":
 			header.Add("Set-Cookie", cookie+"-new")
 			return 200, header, fmt.Sprintf(`{"data":{"token":"t%d","expires":%d}}`, made.Add(1), time.Now().Add(time.Minute).UnixMilli())
@@ -123,7 +125,9 @@ func TestSessionTokens(t *testing.T) {
 	}
 	f("/session/token?template=app", 401, `"status":401`, "")
 	f("/session/token?template=app", 401, `"status":401`, "", "Cookie", "__session=e30.e30.other")
+	f("/session", 200, `"s1"`, "", "Cookie", cookie) // so that it is remembered
 	f("/session/token?template=app", 200, `"t1"`, cookie+"-new", "Cookie", cookie)
+	f("/session/token", 200, `"default"`, "", "Cookie", cookie)
 	f("/session/token?template=app", 200, `"t1"`, "", "Cookie", cookie)
 	f("/session/token?template=a/b", 400, `"status":400`, "", "Cookie", cookie)
 	f("/session", 200, `"s1"`, "", "Cookie", cookie)
