@@ -32,6 +32,7 @@ func TestMetrics(t *testing.T) {
 	m.WatchCache("kratos", func() sessioncache.Stats { return sessioncache.Stats{} })
 	m.WatchConnections(func() int { return 0 })
 	m.WatchTunnels(func() int { return 0 })
+	m.RateLimit("kratos")(1)
 	m.RevocationsHeard("kratos", metrics.RevokedByPostgres, true)
 	m.CertificateLoaded(":443", time.Now())
 	m.App("http://127.0.0.1:3000")

@@ -81,6 +81,9 @@ func (r *request) recallWhoami() bool {
 	if !r.head.is("GET") && !r.head.is("HEAD") || len(queryOf(r.head.uri)) > 0 || r.head.wantedAge() != upstream.Unlimited {
 		return false
 	}
+	if string(r.path) != r.cfg.WhoamiPath { // a session token is asked for
+		return false
+	}
 	service := r.serviceHere(fasthttp.MethodGet)
 	if service == nil {
 		return false

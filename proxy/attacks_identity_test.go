@@ -96,7 +96,8 @@ func TestBrokenCredentialsAreNobody(t *testing.T) {
 		"Authorization: Bearer  " + aliceToken, "Authorization: " + aliceToken, "Authorization: Bearer " + aliceToken + ",x",
 		"Authorization: Basic eDp5",
 		"X-Session-Token: " + aliceToken + " ,x", "X_Session_Token: " + aliceToken, "X-Session-Token: \x80",
-		"X-Session-Cookie: " + aliceCookie,
+		"X-Session-Cookie: ory_kratos_session=" + aliceCookie, "X-Session-Cookie: " + aliceCookie + ";x", `X-Session-Cookie: "` + aliceCookie + `"`,
+		"X_Session_Cookie: " + aliceCookie,
 	} {
 		if res := g.get("/x", line); res.StatusCode != 401 {
 			t.Errorf("%.60q: status %d", line, res.StatusCode)

@@ -24,6 +24,15 @@ func (r *request) shareholder() (client netip.Addr, anyNumber bool) {
 	if !r.conn.trusted {
 		return r.conn.client, false
 	}
+	client, anyNumber = r.clientAddr()
+	return shareholder(client), anyNumber
+}
+
+// clientAddr is shareholder for the address itself.
+func (r *request) clientAddr() (client netip.Addr, anyNumber bool) {
+	if !r.conn.trusted {
+		return r.conn.peer, false
+	}
 	last := r.conn.peer
 	for i := len(r.head.chain) - 1; i >= 0; i-- {
 		for line := r.head.chain[i]; len(line) > 0; {
@@ -32,15 +41,15 @@ func (r *request) shareholder() (client netip.Addr, anyNumber bool) {
 			item, line = trimBlanks(line[at+1:]), line[:max(at, 0)]
 			addr, ok := parseAddr(item)
 			if !ok {
-				return shareholder(last), true
+				return last, true
 			}
 			if !r.cfg.Trusted.has(addr) {
-				return shareholder(addr), false
+				return addr, false
 			}
 			last = addr
 		}
 	}
-	return shareholder(last), true
+	return last, true
 }
 
 // holder returns on whose share a request is; the zero Addr if they may have any number, or nobody knows who they are.

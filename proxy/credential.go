@@ -4,44 +4,57 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+	"unique"
+	"unsafe"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
-// Credentials says which credentials are looked at and under which names. They are tried in the order of Kratos, which is fixed: the
-// session token header, then the cookie, then the bearer token. The first that is present is the one that counts, even if it turns out
-// to be nobody's: falling through to the next would let a request be two people.
+// Credentials says which credentials are looked at and under which names. They are tried in a fixed order: the session token header, the
+// session cookie header, the cookie, the parameter of the URL, and the bearer token. The first that is present is the one that counts, even
+// if it turns out to be nobody's: falling through to the next would let a request be two people.
 //
 // https://github.com/ory/kratos/blob/v26.2.0/session/manager_http.go#L211
 type Credentials struct {
-	TokenHeader string // canonical name of the session token header; empty if that kind is not looked at
-	Cookie      string // name of the session cookie; empty if that kind is not looked at
-	Bearer      bool   // whether Authorization: Bearer is looked at
+	TokenHeader  string // canonical name of the session token header; empty if that kind is not looked at
+	CookieHeader string // canonical name of a header with the value of the session cookie, whose name must be whole then; likewise
+	Cookie       string // name of the session cookie, or its beginning and '*'; likewise
+	Query        string // name of a parameter with the token that TokenHeader carries; likewise
+	Bearer       bool   // whether Authorization: Bearer is looked at
 }
 
 // A Presented is what a request presents: the zero Presented is nothing.
 type Presented struct {
 	upstream.Credential
-	Malformed bool // something is there that cannot be a credential
+	By        upstream.Kind // how it is presented, which says where it stands in the request
+	Malformed bool          // something is there that cannot be a credential, or several that may be different people's
 }
 
-// Find returns the one credential that a request presents. Of several token headers or Authorization headers the first counts. buf is
-// used where several cookies have to be joined. The result borrows from h and buf.
-func (c *Credentials) Find(h *fasthttp.RequestHeader, buf []byte) Presented {
+// Find returns the one credential that a request presents. Of several token headers or Authorization headers the first counts. raw is the
+// path and query of the request. buf is used where several cookies have to be joined. The result borrows from h, raw and buf.
+func (c *Credentials) Find(h *fasthttp.RequestHeader, raw, buf []byte) Presented {
 	var read requestHead
 	_ = read.read(h, c.TokenHeader) // who presents it is known, however the head is framed
-	return c.find(&read, buf)
+	return c.find(&read, raw, buf)
 }
 
 // find is Find for a head that has been read already.
-func (c *Credentials) find(h *requestHead, buf []byte) Presented {
+func (c *Credentials) find(h *requestHead, raw, buf []byte) Presented {
 	if c.TokenHeader != "" && len(h.token) > 0 {
-		return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: h.token})
+		return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: h.token}, upstream.SessionToken)
+	}
+	if c.CookieHeader != "" {
+		if value := h.value(c.CookieHeader); len(value) > 0 {
+			if !onlyCookieOctets(value) {
+				return Presented{Malformed: true} // no cookie has such a value, and so it is nobody's
+			}
+			return accept(upstream.Credential{Kind: upstream.Cookie, Name: c.Cookie, Value: value}, upstream.SessionCookie)
+		}
 	}
 	if c.Cookie != "" {
-		value, ok := cookieValues(h.cookies, c.Cookie, buf)
+		name, value, ok := cookieValues(h.cookies, c.Cookie, buf)
 		if !ok {
 			return Presented{Malformed: true}
 		}
@@ -49,19 +62,67 @@ func (c *Credentials) find(h *requestHead, buf []byte) Presented {
 			return Presented{Malformed: true}
 		}
 		if len(value) > 0 { // of cookie-octets, so that there is nothing more to look at
-			return Presented{Credential: upstream.Credential{Kind: upstream.Cookie, Name: c.Cookie, Value: value}}
+			cookie := upstream.Credential{Kind: upstream.Cookie, Name: c.nameOf(name), Value: value}
+			return Presented{Credential: cookie, By: upstream.Cookie}
+		}
+	}
+	if c.Query != "" {
+		value, ok := parameter(raw, c.Query)
+		if !ok {
+			return Presented{Malformed: true}
+		}
+		if len(value) > 0 {
+			return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: value}, upstream.Query)
 		}
 	}
 	if c.Bearer {
 		if value, ok := bearerToken(h.authorization); ok {
-			return accept(upstream.Credential{Kind: upstream.Bearer, Value: value})
+			return accept(upstream.Credential{Kind: upstream.Bearer, Value: value}, upstream.Bearer)
 		}
 	}
 	return Presented{}
 }
 
+// nameOf returns the name of the session cookie as it was found, which is known already unless it is a pattern that was looked for.
+func (c *Credentials) nameOf(found []byte) string {
+	if string(found) == c.Cookie {
+		return c.Cookie
+	}
+	// There are few different ones, and remembering them saves the memory of one for each request. Make keeps a copy of its own.
+	return unique.Make(unsafe.String(unsafe.SliceData(found), len(found))).Value()
+}
+
+// Presented returns the credential that a request presents whose value is presented in one way. It reports false if there is none. Where the
+// name of the session cookie is a pattern, the value of a cookie has its name and '=' before it.
+func (c *Credentials) Presented(by upstream.Kind, value []byte) (upstream.Credential, bool) {
+	switch {
+	case by == upstream.Cookie && strings.HasSuffix(c.Cookie, "*"):
+		name, rest, found := bytes.Cut(value, []byte("="))
+		return upstream.Credential{Kind: upstream.Cookie, Name: string(name), Value: rest}, found && isNamed(name, c.Cookie)
+	case by == upstream.Cookie, by == upstream.SessionCookie:
+		return upstream.Credential{Kind: upstream.Cookie, Name: c.Cookie, Value: value}, true
+	case by == upstream.SessionToken, by == upstream.Query:
+		return upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: value}, true
+	default:
+		return upstream.Credential{Kind: by, Value: value}, by == upstream.Bearer
+	}
+}
+
+// carrier returns the name of the header, cookie or parameter in which a credential is that is presented in a way, and nothing for a bearer
+// token. name is that of the credential.
+func (c *Credentials) carrier(by upstream.Kind, name string) string {
+	switch by {
+	case upstream.SessionCookie:
+		return c.CookieHeader
+	case upstream.Query:
+		return c.Query
+	default:
+		return name
+	}
+}
+
 // accept keeps a credential that can be one: neither too long nor made of bytes that no header of a question can carry.
-func accept(c upstream.Credential) Presented {
+func accept(c upstream.Credential, by upstream.Kind) Presented {
 	if len(c.Value) > upstream.MaxCredential {
 		return Presented{Malformed: true}
 	}
@@ -70,7 +131,7 @@ func accept(c upstream.Credential) Presented {
 			return Presented{Malformed: true}
 		}
 	}
-	return Presented{Credential: c}
+	return Presented{Credential: c, By: by}
 }
 
 // bearerToken returns the token of an Authorization header. As Kratos does, it wants exactly one space after the scheme, whose case
@@ -91,46 +152,60 @@ func isBearer(scheme []byte) bool {
 // it was set for.
 const maxCookies = 8
 
-// cookieValues returns the values of the cookies called name over all Cookie header lines: nothing when there is none, the value when
-// there is one, and the different ones in order with ';' between them when there are several, since it is the service that decides
+// cookieValues returns the name and the values of the cookies that match over all Cookie header lines: nothing when there is none, the value
+// when there is one, and the different ones in order with ';' between them when there are several, since it is the service that decides
 // which of them it can read. A value that is no sequence of cookie-octets (RFC 6265 section 4.1.1) is passed over, as the service cannot
-// read it. It reports false when there are more than maxCookies. The result borrows from lines, or from buf if values had to be joined.
-func cookieValues(lines [][]byte, name string, buf []byte) (values []byte, ok bool) {
+// read it. It reports false when there are more than maxCookies, and when they have different names: those are of different services, and
+// may be different people. The result borrows from lines, or from buf if values had to be joined.
+func cookieValues(lines [][]byte, want string, buf []byte) (name, values []byte, ok bool) {
 	n := 0
 	for _, line := range lines {
 		for len(line) > 0 {
 			var pair []byte
 			pair, line, _ = bytes.Cut(line, []byte(";"))
-			v, ok := cookieValue(pair, name)
-			if !ok || repeats(values, v) {
+			found, v, ok := cookieValue(pair, want)
+			switch {
+			case !ok:
+				continue
+			case n > 0 && !bytes.Equal(found, name):
+				return nil, nil, false
+			case repeats(values, v):
 				continue
 			}
 			switch n++; n {
 			case 1:
-				values = v
+				name, values = found, v
 				continue
 			case 2:
 				values = append(buf[:0], values...)
 			case maxCookies + 1:
-				return nil, false
+				return nil, nil, false
 			}
 			values = append(append(values, ';'), v...)
 		}
 	}
-	return values, true
+	return name, values, true
 }
 
-// cookieValue returns the value of pair if its name is name and the value is not empty. It reads pairs as net/http does, and so Kratos:
-// blanks around the pair and the name do not count, nor do quotes around the value.
-func cookieValue(pair []byte, name string) ([]byte, bool) {
-	n, value, found := bytes.Cut(trimBlanks(pair), []byte("="))
-	if !found || string(trimBlanks(n)) != name {
-		return nil, false
+// cookieValue returns the name and the value of pair if its name matches and the value is not empty. It reads pairs as net/http does, and so
+// Kratos: blanks around the pair and the name do not count, nor do quotes around the value.
+func cookieValue(pair []byte, want string) (name, value []byte, ok bool) {
+	name, value, found := bytes.Cut(trimBlanks(pair), []byte("="))
+	if name = trimBlanks(name); !found || !isNamed(name, want) {
+		return nil, nil, false
 	}
 	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
 		value = value[1 : n-1]
 	}
-	return value, len(value) > 0 && onlyCookieOctets(value)
+	return name, value, len(value) > 0 && onlyCookieOctets(value)
+}
+
+// isNamed reports whether a cookie's name is the one wanted or, if that ends in '*', begins like it.
+func isNamed(name []byte, want string) bool {
+	if beginning, pattern := strings.CutSuffix(want, "*"); pattern {
+		return len(name) >= len(beginning) && string(name[:len(beginning)]) == beginning
+	}
+	return string(name) == want
 }
 
 // onlyCookieOctets reports whether all bytes of b may stand in a cookie's value. It looks at eight at a time, as session cookies are long.

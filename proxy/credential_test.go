@@ -29,7 +29,7 @@ func TestFindTakesTheFirstCredential(t *testing.T) {
 	all := Credentials{TokenHeader: "X-Session-Token", Cookie: "s", Bearer: true}
 	f := func(c Credentials, want string, lines ...string) {
 		t.Helper()
-		p := c.Find(readHeader(t, lines...), make([]byte, 0, 16))
+		p := c.Find(readHeader(t, lines...), []byte("/"), make([]byte, 0, 16))
 		got := fmt.Sprint(p.Kind, " ", p.Name, " ", string(p.Value))
 		if p.Malformed {
 			got = "malformed"
@@ -74,6 +74,59 @@ func TestFindTakesTheFirstCredential(t *testing.T) {
 	f(Credentials{TokenHeader: "X-Session-Token"}, none, "Authorization: Bearer b", "Cookie: s=c")
 }
 
+// The session cookie counts wherever it stands as the same credential, so that whatever ends one ends the other.
+func TestFindTakesTheSessionCookieInAHeader(t *testing.T) {
+	all := Credentials{TokenHeader: "X-Session-Token", CookieHeader: "X-Session-Cookie", Cookie: "s", Bearer: true}
+	f := func(c Credentials, want string, lines ...string) {
+		t.Helper()
+		p := c.Find(readHeader(t, lines...), []byte("/"), nil)
+		got := fmt.Sprint(p.By, ": ", p.Kind, " ", p.Name, " ", string(p.Value))
+		if p.Malformed {
+			got = "malformed"
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", lines, got, want)
+		}
+	}
+	f(all, "session_cookie: cookie s c", "X-Session-Cookie: c")
+	f(all, "cookie: cookie s c", "Cookie: s=c")
+	f(all, "session_cookie: cookie s c", "Cookie: s=d", "x-session-cookie:  c ", "Authorization: Bearer b")
+	f(all, "session_cookie: cookie s c", "X-Session-Cookie: c", "X-Session-Cookie: d")
+	f(all, "session_token: session_token X-Session-Token t", "X-Session-Cookie: c", "X-Session-Token: t")
+	f(all, "cookie: cookie s c", "Cookie: s=c", "X-Session-Cookie:")
+	f(all, "none: none  ", "X_Session_Cookie: c", "X-Session-Cookies: c")
+	f(all, "malformed", "X-Session-Cookie: c;d", "Cookie: s=c") // one header has one value, or it could be two people's
+	f(all, "malformed", "X-Session-Cookie: c d")
+	f(all, "malformed", `X-Session-Cookie: "c"`)
+	f(all, "malformed", "X-Session-Cookie: "+strings.Repeat("c", upstream.MaxCredential+1))
+	f(Credentials{Cookie: "s"}, "none: none  ", "X-Session-Cookie: c")
+}
+
+// The session cookie of Ory Network has a name of its own for each project.
+func TestFindTakesACookieByAPattern(t *testing.T) {
+	c := Credentials{Cookie: "ory_session_*"}
+	f := func(want string, lines ...string) {
+		t.Helper()
+		p := c.Find(readHeader(t, lines...), []byte("/"), nil)
+		got := p.Name + " " + string(p.Value)
+		if p.Malformed {
+			got = "malformed"
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", lines, got, want)
+		}
+	}
+	f("ory_session_abc v", "Cookie: a=1; ory_session_abc=v; ory_sessionabc=2; Ory_session_abc=3")
+	f("ory_session_ v", "Cookie: ory_session_=v")
+	f("ory_session_abc v;w", "Cookie: ory_session_abc=v; ory_session_abc=w", "Cookie: ory_session_abc=v")
+	f("ory_session_abc v", "Cookie: ory_session_xyz=; ory_session_abc=v; ory_session_uvw=a b") // what no service can read is nobody's
+	// two names are two services, whose sessions may be two people's: it must not depend on their order who that is
+	f("malformed", "Cookie: ory_session_abc=v; ory_session_xyz=w")
+	f("malformed", "Cookie: ory_session_xyz=w; ory_session_abc=v")
+	f("malformed", "Cookie: ory_session_abc=v", "Cookie: ory_session_xyz=v")
+	f(" ", "Cookie: a=1; ory_session=v; session_ory_session_=w")
+}
+
 func TestCookieValues(t *testing.T) {
 	f := func(want string, lines ...string) {
 		t.Helper()
@@ -82,7 +135,7 @@ func TestCookieValues(t *testing.T) {
 			all = append(all, "Cookie: "+line)
 		}
 		for _, buf := range [][]byte{nil, make([]byte, 0, 4), make([]byte, 0, 1024)} {
-			got, ok := cookieValues(readHeader(t, all...).PeekAll("Cookie"), "s", buf)
+			_, got, ok := cookieValues(readHeader(t, all...).PeekAll("Cookie"), "s", buf)
 			if !ok || string(got) != want {
 				t.Errorf("%q: %q, %v, want %q", lines, got, ok, want)
 			}
@@ -115,7 +168,7 @@ func TestCookieValues(t *testing.T) {
 	f("!#$%&'()*+-./:<=>?@[]^_`{|}~", "s=!#$%&'()*+-./:<=>?@[]^_`{|}~")
 	f("1;2;3;4;5;6;7;8", "s=1; s=2; s=3; s=4; s=5; s=6; s=7; s=8; s=1")
 
-	if _, ok := cookieValues([][]byte{[]byte("s=1; s=2; s=3; s=4; s=5; s=6; s=7; s=8; s=9")}, "s", nil); ok {
+	if _, _, ok := cookieValues([][]byte{[]byte("s=1; s=2; s=3; s=4; s=5; s=6; s=7; s=8; s=9")}, "s", nil); ok {
 		t.Error("nine different cookies are one credential")
 	}
 }
@@ -146,13 +199,38 @@ func TestAppendOtherCookies(t *testing.T) {
 	f("a=s=1; b=;=c;", "a=s=1; b=;=c;")
 }
 
+// Of the cookies that match a pattern none is left, whichever of them counted.
+func TestAppendOtherCookiesByAPattern(t *testing.T) {
+	f := func(line, want string) {
+		t.Helper()
+		if got := appendOtherCookies(nil, []byte(line), cookieNames{"ory_session_*"}, ""); string(got) != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+	f("ory_session_a=1; b=2; ory_session_b=3; ory_session_=4", "b=2")
+	f("b=2; ory_sessio=1; xory_session_a=1; Ory_session_a=1", "b=2; ory_sessio=1; xory_session_a=1; Ory_session_a=1")
+	f(" ory_session_a", "")
+}
+
+// A name that is found by a pattern is not the request's, whose memory is another one's when it is looked at again.
+func TestFindKeepsNoNameOfARequest(t *testing.T) {
+	c := Credentials{Cookie: "ory_session_*"}
+	line := []byte("ory_session_one=v")
+	l := requestHead{cookies: [][]byte{line}}
+	p := c.find(&l, nil, nil)
+	copy(line, "ory_session_two=w")
+	if p.Name != "ory_session_one" {
+		t.Errorf("the name became %q", p.Name)
+	}
+}
+
 func BenchmarkFind(b *testing.B) {
 	c := Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true}
 	h := readHeader(b, "Cookie: a=1; ory_kratos_session="+strings.Repeat("c", 428)+"; b=2")
 	buf := make([]byte, 0, 1024)
 	b.ReportAllocs()
 	for b.Loop() {
-		if p := c.Find(h, buf); p.Kind != upstream.Cookie || len(p.Value) != 428 {
+		if p := c.Find(h, nil, buf); p.Kind != upstream.Cookie || len(p.Value) != 428 {
 			b.Fatal("not found")
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 // Many users at once, on all faces, each see nothing but their own identity, body and cookie, although everything that serves them is
@@ -38,7 +40,7 @@ func TestNobodySeesAnybodyElse(t *testing.T) {
 	const users, requests = 64, 40
 	for i := range users {
 		answer := hit(session(fmt.Sprint("user", i)))
-		answer.Renewed = []string{fmt.Sprintf("ory_kratos_session=renewed%d; Path=/", i)}
+		answer.Renewed = upstreamtest.SetCookie(fmt.Sprintf("ory_kratos_session=renewed%d; Path=/", i))
 		g.sessions.know(fmt.Sprintf("cookie cookie%d", i), answer, nil)
 	}
 	var all sync.WaitGroup

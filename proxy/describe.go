@@ -37,11 +37,13 @@ func (d *Description) size() int {
 
 // An Outcome is what becomes of a request that is described. The zero Outcome lets nothing pass.
 type Outcome struct {
-	Status    int          // 200 and nothing else lets the request pass
-	Header    []HeaderLine // what the application is told by a request that may pass, and else the head of the answer to the client
-	Remove    []string     // what must be removed from a request that may pass, in lower case
-	SetCookie []string     // for the client, either way
-	Body      []byte       // of the answer to the client
+	Status     int          // 200 and nothing else lets the request pass
+	Header     []HeaderLine // what the application is told by a request that may pass, and else the head of the answer to the client
+	Remove     []string     // what must be removed from a request that may pass, in lower case
+	Parameters []string     // what must be removed from its query
+	SetCookie  []string     // for the client, either way
+	Renewed    []HeaderLine // for the client of a request that may pass, beside that
+	Body       []byte       // of the answer to the client
 }
 
 // Judge does what the forward-auth face does, for a request that is described by d, with all that goes with it: only trusted peers are
@@ -141,15 +143,25 @@ func (r *request) tell(o *Outcome) {
 	if r.cfg.Explain && decision.Session != nil {
 		o.Header = append(o.Header, HeaderLine{cacheHeader, decision.Source.String()})
 	}
+	for _, f := range decision.Renewed {
+		if f.Name != fasthttp.HeaderSetCookie {
+			o.Renewed = append(o.Renewed, HeaderLine(f))
+		}
+	}
 	strip := r.stripFor(view.Policy())
-	token := strings.ToLower(keeps.tokenHeader())
+	header := strings.ToLower(keeps.header())
+	for _, name := range r.keyring.parameters {
+		if name != keeps.parameter() {
+			o.Parameters = append(o.Parameters, name)
+		}
+	}
 	if names, but := r.keyring.cookies, keeps.cookie(); names.hidden(but) {
 		o.leaveOtherCookies(r.head.cookies, names, but)
 	}
 	for _, h := range r.described.Header {
 		switch {
-		case h.Name != token && r.keyring.isTokenHeader(h.Name), strip.forged(h.Name),
-			h.Name == "authorization" && keeps.kind != upstream.Bearer && r.keyring.bearer && hasBearer([]byte(h.Value)):
+		case h.Name != header && r.keyring.isHeader(h.Name), strip.forged(h.Name),
+			h.Name == "authorization" && keeps.by != upstream.Bearer && r.keyring.bearer && hasBearer([]byte(h.Value)):
 			o.Remove = append(o.Remove, h.Name)
 		}
 	}

@@ -36,7 +36,7 @@ func describeEnvoy(r *request) (t Target, f fault) {
 // allowEnvoy names what Envoy must remove from the request. It does so after it has set what the answer sets, so that no identity header
 // itself may be named.
 func allowEnvoy(r *request, h answerHead) {
-	h.SetCanonical(envoyRemoves, r.stripFor(r.decision.View.Policy()).removes[r.keeps().tokenHeader()])
+	h.SetCanonical(envoyRemoves, r.stripFor(r.decision.View.Policy()).removes[r.keeps().header()])
 }
 
 var envoyRemoves = []byte("X-Envoy-Auth-Headers-To-Remove")

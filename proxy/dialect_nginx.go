@@ -100,8 +100,8 @@ func (r *request) headSize() int {
 		size += len(f.Name) + len(f.Value) + len(": \r\n")
 	}
 	size += len(r.decision.View.Policy().TokenHeader()) + len(r.decision.Token) + len(": \r\n")
-	for _, line := range r.decision.Renewed {
-		size += len("Set-Cookie: \r\n") + len(line)
+	for _, f := range r.decision.Renewed {
+		size += len(f.Name) + len(f.Value) + len(": \r\n")
 	}
 	return size
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 // asks are the questions of front proxies about GET https://app.example.com/x?q=1 with alice's session token, as each of them sends it.
@@ -60,7 +61,7 @@ func TestDialectsAllow(t *testing.T) {
 				"x-original-url, x-original-uri, x-original-path, x-original-method, x-original-host, x-rewrite-url, x-rewrite-uri, " +
 					"x-override-url, x-waws-unencoded-url, x-host, x-http-host-override, x-http-method, x-http-method-override, " +
 					"x-method-override, x-middleware-subrequest, x-kratos-authenticated-identity-id, x_user_email, x.user.email, " +
-					"x_user_id, x.user.id, x_user_phone, x.user.phone, x-session-token",
+					"x_user_id, x.user.id, x_user_phone, x.user.phone, x-session-token, x-session-cookie",
 			}
 		}
 		for _, name := range []string{"Date", "Content-Length", "Connection"} {
@@ -273,7 +274,7 @@ func TestNginxRoom(t *testing.T) {
 	know := func(token string, size int, renewed ...string) {
 		s := session("alice")
 		s.Body = []byte(`{"identity":{"id":"` + strings.Repeat("x", size) + `"}}`)
-		g.sessions.know("session_token "+token, upstream.Answer{Session: s, Renewed: renewed}, nil)
+		g.sessions.know("session_token "+token, upstream.Answer{Session: s, Renewed: upstreamtest.SetCookie(renewed...)}, nil)
 	}
 	f := func(token string, large int) {
 		t.Helper()

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 var longBody = strings.Repeat("0123456789abcdef", 5<<10) // more than any buffer
@@ -140,7 +142,7 @@ func TestRenewedCookieReachesTheClient(t *testing.T) {
 		"HTTP/1.1 204 No Content\r\nSet-Cookie: a=1\r\n\r\n")
 	g := newGateway(t, app)
 	answer := hit(session("alice"))
-	answer.Renewed = []string{"ory_kratos_session=new; Path=/", "csrf=x"}
+	answer.Renewed = upstreamtest.SetCookie("ory_kratos_session=new; Path=/", "csrf=x")
 	g.sessions.know("cookie renew", answer, nil)
 	for _, version := range []string{"1.1", "1.0"} {
 		for range 3 {

@@ -47,7 +47,7 @@ func FuzzCookies(f *testing.F) {
 				want = append(want, c.Value)
 			}
 		}
-		got, ok := cookieValues(lines, "s", make([]byte, 0, 8))
+		_, got, ok := cookieValues(lines, "s", make([]byte, 0, 8))
 		if ok != (len(want) <= maxCookies) || ok && string(got) != strings.Join(want, ";") {
 			t.Fatalf("%q: found %q, %v, want %q", all, got, ok, want)
 		}
@@ -59,7 +59,7 @@ func FuzzCookies(f *testing.F) {
 
 		for _, line := range lines {
 			rest := appendOtherCookies(nil, line, cookieNames{"s"}, "")
-			if left, _ := cookieValues([][]byte{rest}, "s", nil); len(left) > 0 {
+			if _, left, _ := cookieValues([][]byte{rest}, "s", nil); len(left) > 0 {
 				t.Fatalf("%q: %q is left", line, left)
 			}
 			if named := (&http.Request{Header: http.Header{"Cookie": {string(rest)}}}).CookiesNamed("s"); len(named) > 0 {
@@ -96,13 +96,16 @@ func FuzzOutbound(f *testing.F) {
 		"X-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /a\r\nForwarded: for=b", "X-Forwarded-For: fe80::1%\"a, ::1", "Destination: /b",
 	} {
 		f.Add("GET", "/a%20b?c", []byte(seed), false)
+		f.Add("GET", "/a%20b?k=1&c&%6b=2", []byte("X-Session-Cookie: c\r\n"+seed), false)
 	}
 	f.Add("POST", "/", []byte("A: b"), true)
 	p, err := policy.Compile([]policy.Rule{{Path: "/*"}}, []policy.Header{{Name: "X-User-Id"}, {Name: "X-User-Email"}})
 	if err != nil {
 		f.Fatal(err)
 	}
-	credentials := &Credentials{TokenHeader: "X-Session-Token", Cookie: "s", Bearer: true}
+	credentials := &Credentials{
+		TokenHeader: "X-Session-Token", CookieHeader: "X-Session-Cookie", Cookie: "s", Query: "k", Bearer: true,
+	}
 	held := newKeyring([]*Service{{Credentials: *credentials}})
 	stripped := newStrip(p, held)
 	f.Fuzz(func(t *testing.T, method, target string, rest []byte, trusted bool) {
@@ -124,8 +127,14 @@ func FuzzOutbound(f *testing.F) {
 			return
 		}
 		raw := bytes.Clone(h.RequestURI())
-		keeps := upstream.Kind(len(rest) % 4) // any of them
-		named := kept{keeps, map[upstream.Kind]string{upstream.SessionToken: credentials.TokenHeader, upstream.Cookie: credentials.Cookie}[keeps]}
+		keeps := upstream.Kind(len(rest) % (len(upstream.Kinds) + 1)) // any of them
+		named := kept{keeps, map[upstream.Kind]string{
+			upstream.SessionToken: credentials.TokenHeader, upstream.SessionCookie: credentials.CookieHeader, upstream.Cookie: credentials.Cookie,
+			upstream.Query: credentials.Query,
+		}[keeps]}
+		if keeps != upstream.Query {
+			raw = withoutParameter(raw, "k")
+		}
 		o := outbound{
 			head: &read, target: Target{Method: h.Method(), Path: path, Raw: h.RequestURI()}, strip: stripped, keys: held,
 			peer: netip.MustParseAddr("192.0.2.1"), trusted: trusted,
@@ -168,6 +177,10 @@ func FuzzOutbound(f *testing.F) {
 				}
 			case name == credentials.TokenHeader:
 				if keeps != upstream.SessionToken || len(values) != 1 || values[0] != string(read.token) {
+					t.Fatalf("%q became %q", head, out)
+				}
+			case name == credentials.CookieHeader:
+				if keeps != upstream.SessionCookie || len(values) != 1 || values[0] != string(read.value(credentials.CookieHeader)) {
 					t.Fatalf("%q became %q", head, out)
 				}
 			case name == "X-Forwarded-For" || name == "X-Forwarded-Host" || name == "X-Forwarded-Proto":

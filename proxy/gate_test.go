@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 // Every kind of access meets every kind of answer.
@@ -143,7 +144,7 @@ func TestGateAsksAgainBeforeItTurnsAway(t *testing.T) {
 			if within < 0 {
 				return again, againErr
 			}
-			return upstream.Answer{Session: one, Source: source, Renewed: []string{"old"}}, nil
+			return upstream.Answer{Session: one, Source: source, Renewed: upstreamtest.SetCookie("old")}, nil
 		})
 		d := proxy.NewGate(&proxy.Service{Sessions: s}, p).Decide(context.Background(), proxy.Target{Path: []byte("/strong/x")},
 			proxy.Presented{Credential: upstream.Credential{Kind: upstream.Bearer, Value: []byte("t")}})
@@ -154,7 +155,7 @@ func TestGateAsksAgainBeforeItTurnsAway(t *testing.T) {
 		if d.Verdict != v || d.Reason != r || cmp.Diff(want, asked) != "" {
 			t.Errorf("%s: %s %s after questions %v, want %s %s after %v", source, d.Verdict, d.Reason, asked, v, r, want)
 		}
-		if len(asked) > 1 && len(d.Renewed) > 0 && d.Renewed[0] == "old" {
+		if len(asked) > 1 && len(d.Renewed) > 0 && d.Renewed[0].Value == "old" {
 			t.Errorf("%s: the cookie of the first answer was kept", source)
 		}
 	}

@@ -266,8 +266,10 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 		Service: proxy.Service{
 			Sessions:    g.sessions,
 			Passthrough: g.passthrough,
-			Credentials: proxy.Credentials{TokenHeader: "X-Session-Token", Cookie: "ory_kratos_session", Bearer: true},
-			Tag:         func(upstream.Credential) string { return "0123abcd" },
+			Credentials: proxy.Credentials{
+				TokenHeader: "X-Session-Token", CookieHeader: "X-Session-Cookie", Cookie: "ory_kratos_session", Bearer: true,
+			},
+			Tag: func(upstream.Credential) string { return "0123abcd" },
 		},
 		Config: proxy.Config{
 			Observer: g.observer,

@@ -136,7 +136,7 @@ func (r *request) loginMark() (value string, led int) {
 	_, _ = h.Write(r.target.Host)
 	_, _ = h.Write(r.target.Raw)
 	page := strconv.FormatUint(uint64(h.Sum32()), 16)
-	presented, _ := cookieValues(r.head.cookies, markCookie, nil)
+	_, presented, _ := cookieValues(r.head.cookies, markCookie, nil)
 	if count, of, _ := strings.Cut(string(presented), "-"); of == page {
 		if n, err := strconv.Atoi(count); err == nil && n > 0 {
 			led = n
@@ -166,7 +166,11 @@ func (r *request) lead() bool {
 		status = fasthttp.StatusFound
 	}
 	h := &r.ctx.Response.Header
-	h.Set(fasthttp.HeaderLocation, l.location(where, param, &r.target))
+	back := r.target
+	if len(r.keyring.parameters) > 0 {
+		back.Raw = r.keyring.hide(bytes.Clone(back.Raw), "")
+	}
+	h.Set(fasthttp.HeaderLocation, l.location(where, param, &back))
 	h.Set(fasthttp.HeaderCacheControl, "no-store")
 	status = r.understood(status)
 	if r.ctx.SetStatusCode(status); status == fasthttp.StatusUnauthorized {

@@ -170,7 +170,7 @@ func TestStepUp(t *testing.T) {
 		if raised && within < 0 {
 			return upstream.Answer{Session: strong, Source: upstream.Asked}, nil
 		}
-		return upstream.Answer{Session: weak, Source: upstream.Hit, Renewed: []string{"ory_kratos_session=new"}}, nil
+		return upstream.Answer{Session: weak, Source: upstream.Hit, Renewed: upstreamtest.SetCookie("ory_kratos_session=new")}, nil
 	})
 	g.sessions.know("session_token refused", upstream.Answer{}, upstreamtest.AAL2Refusal())
 	f := func(token, where string, lines ...string) {

@@ -27,7 +27,7 @@ type strip struct {
 	policy   *policy.Policy
 	names    map[string]struct{}
 	identity map[string]string // the identity headers in lower case, by their folded names
-	removes  map[string][]byte // what a front proxy is told to remove from every request, by the session token header that is kept, or ""
+	removes  map[string][]byte // what a front proxy is told to remove from every request, by the header with a credential that is kept, or ""
 	may      nameFilter
 }
 
@@ -76,16 +76,16 @@ func newStrip(p *policy.Policy, keys *keyring) *strip {
 		s.names[folded(h.Name)] = struct{}{}
 		s.identity[folded(h.Name)] = strings.ToLower(h.Name)
 	}
-	for _, name := range keys.tokenHeaders {
+	for _, name := range keys.headers {
 		s.names[folded(name)] = struct{}{}
 	}
 	if signed := p.TokenHeader(); signed != nil {
 		s.names[folded(string(signed))] = struct{}{}
 		s.identity[folded(string(signed))] = strings.ToLower(string(signed))
 	}
-	s.removes = map[string][]byte{"": s.forFrontProxies(keys.tokenHeaders, "")}
-	for _, name := range keys.tokenHeaders {
-		s.removes[name] = s.forFrontProxies(keys.tokenHeaders, name)
+	s.removes = map[string][]byte{"": s.forFrontProxies(keys.headers, "")}
+	for _, name := range keys.headers {
+		s.removes[name] = s.forFrontProxies(keys.headers, name)
 	}
 	for name := range s.names {
 		s.may.add(name)
@@ -98,8 +98,8 @@ func newStrip(p *policy.Policy, keys *keyring) *strip {
 
 // forFrontProxies returns the names that a front proxy is told to remove from every request: what it cannot be sent by name is the alias of
 // an identity header with both '_' and '.' in it. An identity header itself is none of them: some remove after they have set it. Of the
-// session token headers the one that is kept is none of them.
-func (s *strip) forFrontProxies(tokenHeaders []string, kept string) []byte {
+// headers with credentials the one that is kept is none of them.
+func (s *strip) forFrontProxies(headers []string, kept string) []byte {
 	names := slices.DeleteFunc(slices.Clone(misleading), func(name string) bool { return s.identity[name] != "" })
 	for _, name := range slices.Sorted(maps.Values(s.identity)) {
 		for _, sign := range []string{"_", "."} {
@@ -108,7 +108,7 @@ func (s *strip) forFrontProxies(tokenHeaders []string, kept string) []byte {
 			}
 		}
 	}
-	for _, name := range tokenHeaders {
+	for _, name := range headers {
 		if name != kept {
 			names = append(names, strings.ToLower(name))
 		}
@@ -211,13 +211,17 @@ type outbound struct {
 func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 	dst = append(dst, o.target.Method...)
 	dst = append(dst, ' ')
+	start := len(dst)
 	dst = appendBelow(dst, o.target.Raw, o.skip)
+	if len(o.keys.parameters) > 0 {
+		dst = dst[:start+len(o.keys.hide(dst[start:], o.keeps.parameter()))]
+	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	if o.host == "" {
 		dst = append(dst, o.head.host...)
 	}
 	dst = append(append(dst, o.host...), "\r\n"...)
-	kept := o.keeps.kind == upstream.NoCredential // of several lines, the first is the one that counted
+	kept := o.keeps.by == upstream.NoCredential // of several lines, the first is the one that counted
 	var spelling [maxFolded]byte
 	for _, f := range o.head.fields {
 		if !isToken(f.name) {
@@ -273,16 +277,13 @@ func usual(dst, name []byte) []byte {
 	return dst
 }
 
-// isCredential reports whether a line is the session token or bearer token that the application gets.
+// isCredential reports whether a line is the credential that the application gets, unless that is a cookie.
 func (o *outbound) isCredential(name, value []byte) bool {
-	switch o.keeps.kind {
-	case upstream.SessionToken:
-		return string(name) == o.keeps.name
-	case upstream.Bearer:
+	if o.keeps.by == upstream.Bearer {
 		return string(name) == fasthttp.HeaderAuthorization && hasBearer(value)
-	default:
-		return false
 	}
+	header := o.keeps.header()
+	return header != "" && string(name) == header
 }
 
 // appendDestination appends where COPY and MOVE write to, in the paths that the application knows.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -28,15 +29,24 @@ func (q *Question) Present(s *Service) Presented {
 		case upstream.SessionToken:
 			h = requestHead{token: q.Value}
 		case upstream.Cookie:
-			h = requestHead{cookies: [][]byte{append([]byte(c.Cookie+"="), q.Value...)}}
+			h = requestHead{cookies: [][]byte{q.cookie(c)}}
 		case upstream.Bearer:
 			h = requestHead{authorization: append([]byte("Bearer "), q.Value...)}
 		}
-		if p := c.find(&h, nil); p.Kind == kind || p.Malformed {
+		if p := c.find(&h, nil, nil); p.Kind == kind || p.Malformed {
 			return p
 		}
 	}
 	return Presented{}
+}
+
+// cookie returns the session cookie with its name. Where that is a pattern, the value has it; what does not is a cookie of any such name.
+func (q *Question) cookie(c *Credentials) []byte {
+	beginning, pattern := strings.CutSuffix(c.Cookie, "*")
+	if name, _, found := bytes.Cut(q.Value, []byte("=")); pattern && found && isNamed(name, c.Cookie) {
+		return q.Value
+	}
+	return append([]byte(beginning+"="), q.Value...)
 }
 
 // errURL says what a question must be about.

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 // marked is in every part of a request that a client chooses. No refusal and no log may repeat it.
@@ -125,10 +126,10 @@ func TestRefusalOfTheServicePasses(t *testing.T) {
 // A renewed cookie reaches its client also with a refusal.
 func TestRenewedCookieComesWithARefusal(t *testing.T) {
 	g := newGateway(t, nil)
-	answer := upstream.Answer{Session: session("alice"), Renewed: []string{"ory_kratos_session=new; Path=/"}}
+	answer := upstream.Answer{Session: session("alice"), Renewed: upstreamtest.SetCookie("ory_kratos_session=new; Path=/")}
 	g.sessions.know("cookie c", answer, nil)
 	if res := g.get("/strong/x", "Cookie: ory_kratos_session=c"); res.StatusCode != 403 ||
-		res.Header.Get("Set-Cookie") != answer.Renewed[0] {
+		res.Header.Get("Set-Cookie") != answer.Renewed[0].Value {
 		t.Errorf("status %d head %v", res.StatusCode, res.Header)
 	}
 }

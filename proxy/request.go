@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -369,13 +370,18 @@ func appStatus(err error) int {
 	return fasthttp.StatusBadGateway
 }
 
-// renew passes renewed session cookies on to the client that presented the old one.
-func (r *request) renew(lines []string) {
-	if len(lines) > 1 && dialects[r.dialect].oneCookie {
-		lines = lines[len(lines)-1:] // of several with the same name, browsers keep the last
-	}
-	for _, line := range lines {
-		r.ctx.Response.Header.Add(fasthttp.HeaderSetCookie, line)
+// renew passes a renewed credential on to the client that presented the old one.
+func (r *request) renew(fields []upstream.Field) {
+	one := dialects[r.dialect].oneCookie
+	for i, f := range fields {
+		switch {
+		case f.Name != fasthttp.HeaderSetCookie:
+			r.ctx.Response.Header.Set(f.Name, f.Value)
+		case one && slices.ContainsFunc(fields[i+1:], func(later upstream.Field) bool { return later.Name == f.Name }):
+			// of several with the same name, browsers keep the last
+		default:
+			r.ctx.Response.Header.Add(f.Name, f.Value)
+		}
 	}
 }
 
@@ -406,7 +412,7 @@ func (r *request) log(status int, total time.Duration) {
 		attrs = append(attrs, slog.String("route", r.decision.Route.Name))
 	}
 	if r.credential.Kind != upstream.NoCredential {
-		attrs = append(attrs, slog.String("credential", r.credential.Kind.String()), slog.String("session", r.service.Tag(r.credential.Credential)))
+		attrs = append(attrs, slog.String("credential", r.credential.By.String()), slog.String("session", r.service.Tag(r.credential.Credential)))
 	}
 	if r.service != nil && r.service.Label != "" {
 		attrs = append(attrs, slog.String("upstream", r.service.Label))

@@ -327,7 +327,7 @@ func (s *Server) face(path []byte) Face {
 		return ProxyFace // which refuses it
 	case s.cfg.ForwardAuthPath != "" && isBelow(path, s.cfg.ForwardAuthPath):
 		return ForwardAuthFace
-	case string(path) == s.cfg.WhoamiPath:
+	case string(path) == s.cfg.WhoamiPath, s.keyring.handedOut(path):
 		return WhoamiFace
 	case s.isHook(path):
 		return HooksFace
@@ -396,7 +396,7 @@ func (s *Server) takesBody(from *fasthttp.RequestHeader) bool {
 	}
 	if route != nil {
 		service := s.cfg.Gate.serviceOf(route)
-		if service != nil && service.Credentials.find(&h, nil).Kind != upstream.NoCredential {
+		if service != nil && service.Credentials.find(&h, raw, nil).Kind != upstream.NoCredential {
 			return true // whose it is remains to be seen
 		}
 	}

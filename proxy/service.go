@@ -20,6 +20,9 @@ type Service struct {
 
 	API *SessionAPI // nil if none is served
 
+	SessionTokens    SessionTokens
+	SessionTokenPath string // where they are handed out; empty if they are not
+
 	Revocations Revocations
 	Unattended  Sessions // is asked again about the sessions of open tunnels; what it renews reaches nobody
 }
@@ -49,7 +52,11 @@ func (r *request) Present(s *Service) Presented {
 		r.head.token = r.head.value(name)
 	}
 	r.service = s
-	r.credential = s.Credentials.find(&r.head, r.scratch.cookies[:0])
+	raw := r.target.Raw
+	if raw == nil { // whoami is asked about its own
+		raw = r.raw
+	}
+	r.credential = s.Credentials.find(&r.head, raw, r.scratch.cookies[:0])
 	if r.limits.KnowClients && r.credential.Kind != upstream.NoCredential {
 		r.credential.From, _ = r.shareholder()
 	}
@@ -77,20 +84,29 @@ func (r *request) serviceHere(method string) *Service {
 // another service's session is a key, too.
 type keyring struct {
 	tokenHeaders []string // canonical, each once
+	headers      []string // those, and all others whose only use is to carry credentials
 	cookies      cookieNames
+	parameters   []string
 	bearer       bool
+	tokenPaths   []string // where session tokens are handed out
 }
 
 func newKeyring(services []*Service) *keyring {
 	k := &keyring{}
+	add := func(names []string, name string) []string {
+		if name == "" || slices.Contains(names, name) {
+			return names
+		}
+		return append(names, name)
+	}
 	for _, s := range services {
-		if name := s.Credentials.TokenHeader; name != "" && !slices.Contains(k.tokenHeaders, name) {
-			k.tokenHeaders = append(k.tokenHeaders, name)
-		}
-		if name := s.Credentials.Cookie; name != "" && !slices.Contains(k.cookies, name) {
-			k.cookies = append(k.cookies, name)
-		}
-		k.bearer = k.bearer || s.Credentials.Bearer
+		c := &s.Credentials
+		k.tokenHeaders = add(k.tokenHeaders, c.TokenHeader)
+		k.headers = add(add(k.headers, c.TokenHeader), c.CookieHeader)
+		k.cookies = add(k.cookies, c.Cookie)
+		k.parameters = add(k.parameters, c.Query)
+		k.tokenPaths = add(k.tokenPaths, s.SessionTokenPath)
+		k.bearer = k.bearer || c.Bearer
 	}
 	return k
 }
@@ -105,24 +121,44 @@ func (k *keyring) tokenHeader() string {
 
 // without returns what is hidden of k from a service that takes c: the keys to other services' sessions.
 func (k *keyring) without(c *Credentials) *keyring {
-	return &keyring{
-		cookies: slices.DeleteFunc(slices.Clone(k.cookies), func(name string) bool { return name == c.Cookie }),
-		bearer:  k.bearer && !c.Bearer,
+	others := func(names []string, own string) []string {
+		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == own })
 	}
+	return &keyring{cookies: others(k.cookies, c.Cookie), parameters: others(k.parameters, c.Query), bearer: k.bearer && !c.Bearer}
 }
 
-// isTokenHeader reports whether a header line of this name carries session tokens.
-func (k *keyring) isTokenHeader(name string) bool {
-	return slices.ContainsFunc(k.tokenHeaders, func(header string) bool { return strings.EqualFold(header, name) })
+// isHeader reports whether a header line of this name carries credentials and nothing else.
+func (k *keyring) isHeader(name string) bool {
+	return slices.ContainsFunc(k.headers, func(header string) bool { return strings.EqualFold(header, name) })
 }
 
-// cookieNames are the names of session cookies.
+// handedOut reports whether some service's session tokens are handed out at a path.
+func (k *keyring) handedOut(path []byte) bool {
+	for _, p := range k.tokenPaths {
+		if string(path) == p {
+			return true
+		}
+	}
+	return false
+}
+
+// hide removes all parameters with credentials, but one, which may be empty, from a path and query, which it changes.
+func (k *keyring) hide(raw []byte, but string) []byte {
+	for _, name := range k.parameters {
+		if name != but {
+			raw = withoutParameter(raw, name)
+		}
+	}
+	return raw
+}
+
+// cookieNames are the names of session cookies, or patterns of them.
 type cookieNames []string
 
 // has reports whether name is one of them.
 func (names cookieNames) has(name []byte) bool {
 	for _, n := range names {
-		if n == string(name) {
+		if isNamed(name, n) {
 			return true
 		}
 	}
@@ -136,29 +172,39 @@ func (names cookieNames) hidden(but string) bool {
 
 // A kept is the credential that the application gets: that which counted, if the route says so. The zero kept is none.
 type kept struct {
-	kind upstream.Kind
-	name string // of the header or cookie
+	by   upstream.Kind // how it is presented
+	name string        // of the header, cookie or parameter
 }
 
 // keeps returns which credential the application gets of a request that may pass.
 func (r *request) keeps() kept {
 	if r.decision.Route.ForwardCredential {
-		return kept{r.credential.Kind, r.credential.Name} // none if nobody has looked, as for a preflight
+		if by := r.credential.By; by != upstream.NoCredential { // none if nobody has looked, as for a preflight
+			return kept{by, r.service.Credentials.carrier(by, r.credential.Name)}
+		}
 	}
 	return kept{}
 }
 
 // cookie returns the name of the cookie that is kept, or nothing.
 func (k kept) cookie() string {
-	if k.kind != upstream.Cookie {
+	if k.by != upstream.Cookie {
 		return ""
 	}
 	return k.name
 }
 
-// tokenHeader returns the name of the session token header that is kept, or nothing.
-func (k kept) tokenHeader() string {
-	if k.kind != upstream.SessionToken {
+// header returns the name of the header that is kept whose only use is to carry credentials, or nothing.
+func (k kept) header() string {
+	if k.by != upstream.SessionToken && k.by != upstream.SessionCookie {
+		return ""
+	}
+	return k.name
+}
+
+// parameter returns the name of the parameter that is kept, or nothing.
+func (k kept) parameter() string {
+	if k.by != upstream.Query {
 		return ""
 	}
 	return k.name

@@ -200,12 +200,18 @@ func (r *request) beginCall(body []byte) (APIEnding, policy.Decision) {
 	api := r.service.API
 	call := APICall{Method: r.target.Method, Path: r.path, Body: body}
 	call.From, _ = r.shareholder()
-	head := r.head
-	if head.token = nil; api.Takes.TokenHeader != "" {
-		head.token = head.value(api.Takes.TokenHeader)
+	takes, head := &api.Takes, r.head
+	head.token = nil // which may be another service's
+	byQuery := head
+	if takes.TokenHeader != "" {
+		head.token = head.value(takes.TokenHeader)
 	}
-	for _, one := range [...]Credentials{{TokenHeader: api.Takes.TokenHeader}, {Cookie: api.Takes.Cookie}, {Bearer: api.Takes.Bearer}} {
-		p := one.find(&head, nil)
+	for _, p := range [...]Presented{
+		(&Credentials{TokenHeader: takes.TokenHeader}).find(&head, nil, nil),
+		(&Credentials{Cookie: takes.Cookie}).find(&head, nil, nil),
+		(&Credentials{TokenHeader: takes.TokenHeader, Query: takes.Query}).find(&byQuery, r.raw, nil),
+		(&Credentials{Bearer: takes.Bearer}).find(&head, nil, nil),
+	} {
 		if p.Malformed { // the service may find in it what we do not
 			return nil, malformed(policy.MalformedCredential)
 		}
@@ -262,8 +268,8 @@ func (a *SessionAPI) issued(h *fasthttp.ResponseHeader) (all []upstream.Credenti
 			continue
 		}
 		pair, _, _ := bytes.Cut(line, []byte(";"))
-		if value, ok := cookieValue(pair, a.Takes.Cookie); ok {
-			all = append(all, upstream.Credential{Kind: upstream.Cookie, Name: a.Takes.Cookie, Value: value})
+		if name, value, ok := cookieValue(pair, a.Takes.Cookie); ok {
+			all = append(all, upstream.Credential{Kind: upstream.Cookie, Name: string(name), Value: value})
 		}
 	}
 	return all

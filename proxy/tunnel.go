@@ -107,8 +107,8 @@ func (r *request) upgrade(app *App, head []byte, holder netip.Addr) error {
 	}
 	begun = true
 	r.conn.settle()
-	for _, line := range r.decision.Renewed {
-		answer = appendField(answer, []byte(fasthttp.HeaderSetCookie), []byte(line))
+	for _, f := range r.decision.Renewed {
+		answer = appendField(answer, []byte(f.Name), []byte(f.Value))
 	}
 	answer = append(answer, "\r\n"...)
 	first, _ := c.r.Peek(c.r.Buffered())

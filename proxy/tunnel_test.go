@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 // A handshake reaches the application as it was, with the identity and without the credential, and its answer reaches the client. From
@@ -24,7 +25,7 @@ func TestTunnel(t *testing.T) {
 	})
 	g := newTunnelling(t, app, func(s *setup) { s.AccessLog = true })
 	answer := hit(session("alice"))
-	answer.Renewed = []string{"ory_kratos_session=new; Path=/"}
+	answer.Renewed = upstreamtest.SetCookie("ory_kratos_session=new; Path=/")
 	g.sessions.know("cookie "+aliceCookie, answer, nil)
 	c := g.dial()
 	c.send(request("GET", "/chat?room=a%20b", "",

@@ -27,6 +27,10 @@ func (r *request) whoami() {
 		return
 	}
 	r.Present(service)
+	if string(r.path) != r.cfg.WhoamiPath {
+		r.sessionToken()
+		return
+	}
 	query := queryOf(r.head.uri)
 	switch {
 	case r.credential.Malformed:
@@ -105,6 +109,11 @@ func (r *request) whoamiPassedThrough(query []byte) {
 		r.whoamiFailed(err)
 		return
 	}
+	r.whoamiReply(&reply)
+}
+
+// whoamiReply answers with a reply of the service.
+func (r *request) whoamiReply(reply *upstream.Reply) {
 	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.PassedThrough}
 	if reply.Status >= fasthttp.StatusBadRequest {
 		r.decision.Verdict = policy.Refused

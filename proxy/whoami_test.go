@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 // A capture is one exchange with Ory Kratos v26.2.0.
@@ -99,7 +100,7 @@ func TestWhoami(t *testing.T) {
 	g := newGateway(t, answering(t, ok("must not be seen")))
 	g.sessions.know("session_token down", upstream.Answer{}, errOutage)
 	renewed := hit(session("carol"))
-	renewed.Renewed = []string{"ory_kratos_session=new; Path=/"}
+	renewed.Renewed = upstreamtest.SetCookie("ory_kratos_session=new; Path=/")
 	g.sessions.know("cookie carol", renewed, nil)
 	f := func(want observation, status int, body string, res response) {
 		t.Helper()
@@ -137,7 +138,7 @@ func TestWhoami(t *testing.T) {
 	}
 
 	res := g.get("/sessions/whoami", "Cookie: ory_kratos_session=carol")
-	if res.Header.Get("Set-Cookie") != renewed.Renewed[0] || res.Header.Get("X-Kratos-Authenticated-Identity-Id") != "identity-carol" {
+	if res.Header.Get("Set-Cookie") != renewed.Renewed[0].Value || res.Header.Get("X-Kratos-Authenticated-Identity-Id") != "identity-carol" {
 		t.Errorf("head %v", res.Header)
 	}
 	if res := g.get("/sessions/whoami", alice); res.Header.Get("Set-Cookie") != "" {

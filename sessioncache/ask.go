@@ -74,7 +74,7 @@ type flight struct {
 	done     chan struct{}
 	err      error
 	entry    *entry // the session, if err is nil
-	renewed  []string
+	renewed  []upstream.Field
 	remember bool // err is a no that may be remembered
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 var _ upstream.Store = (*sessioncache.Cache)(nil)
@@ -96,7 +97,7 @@ func TestRenewedReachesTheFlight(t *testing.T) {
 		s.say("a", yes("S", "I").renewing("session=new"))
 		c := newCache(t, s, sessioncache.Config{})
 		var mu sync.Mutex
-		var got [][]string
+		var got [][]upstream.Field
 		for range 10 {
 			go func() {
 				a, err := c.Session(t.Context(), cookie("a"))
@@ -115,10 +116,10 @@ func TestRenewedReachesTheFlight(t *testing.T) {
 			t.Fatalf("%d answers", len(got))
 		}
 		for _, lines := range got {
-			if !slices.Equal(lines, []string{"session=new"}) {
+			if !slices.Equal(lines, upstreamtest.SetCookie("session=new")) {
 				t.Errorf("renewed is %q", lines)
 			}
-			lines[0] = "" // what one caller does with them is no concern of the others
+			lines[0].Value = "" // what one caller does with them is no concern of the others
 		}
 		for range 3 {
 			if a := wantSession(t, c, "a", "S", upstream.Hit); a.Renewed != nil {
@@ -153,7 +154,7 @@ func TestRenewedInTheBackgroundIsNotLost(t *testing.T) {
 		time.Sleep(time.Second)
 
 		s.say("a", yes("S", "I").renewing("session=new"))
-		if a := wantSession(t, c, "a", "S", upstream.Asked); !slices.Equal(a.Renewed, []string{"session=new"}) {
+		if a := wantSession(t, c, "a", "S", upstream.Asked); !slices.Equal(a.Renewed, upstreamtest.SetCookie("session=new")) {
 			t.Errorf("renewed is %q", a.Renewed)
 		}
 		synctest.Wait()

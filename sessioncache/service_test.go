@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 var errDown = errors.New("service is down")
@@ -42,7 +43,7 @@ func (r reply) believedFor(d time.Duration) reply {
 func (r reply) renewing(lines ...string) reply {
 	return func() (upstream.Answer, error) {
 		a, err := r()
-		a.Renewed = lines
+		a.Renewed = upstreamtest.SetCookie(lines...)
 		return a, err
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 // Who goes on relying on an answer learns of the revocations that concern it, and of no others, without a question.
@@ -90,7 +91,7 @@ func TestUnattendedLeavesTheRenewal(t *testing.T) {
 			unattended(upstream.Hit)
 		}
 		wantQuestions(t, s, "a", 1)
-		if a := wantSession(t, c, "a", "S", upstream.Asked); !slices.Equal(a.Renewed, []string{"session=new"}) {
+		if a := wantSession(t, c, "a", "S", upstream.Asked); !slices.Equal(a.Renewed, upstreamtest.SetCookie("session=new")) {
 			t.Errorf("renewed is %q", a.Renewed)
 		}
 		wantQuestions(t, s, "a", 2)

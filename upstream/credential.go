@@ -21,7 +21,14 @@ const (
 	SessionToken      // a token in a header of the service's own, such as Kratos' X-Session-Token
 	Cookie            // a session cookie
 	Bearer            // Authorization: Bearer
+
+	// These are further ways in which a request presents a credential of another kind. No credential that a Store is asked about is of them.
+	SessionCookie // a session cookie in a header of its own, as Kratos' X-Session-Cookie was: the same credential as that cookie
+	Query         // a session token in a parameter of the URL: the same credential as in the header of tokens
 )
+
+// Kinds lists every Kind, in the order in which a request's credentials count.
+var Kinds = [...]Kind{SessionToken, SessionCookie, Cookie, Query, Bearer}
 
 // String returns the name of the kind as configuration, logs and metrics spell it.
 func (k Kind) String() string {
@@ -32,6 +39,10 @@ func (k Kind) String() string {
 		return "cookie"
 	case Bearer:
 		return "bearer"
+	case SessionCookie:
+		return "session_cookie"
+	case Query:
+		return "query"
 	default:
 		return "none"
 	}
@@ -39,7 +50,7 @@ func (k Kind) String() string {
 
 // ParseKind is the inverse of [Kind.String]. It reports false for a name that is not a kind of credential; "none" is not one.
 func ParseKind(name string) (Kind, bool) {
-	for _, k := range []Kind{SessionToken, Cookie, Bearer} {
+	for _, k := range Kinds {
 		if k.String() == name {
 			return k, true
 		}

@@ -102,9 +102,9 @@ type Answer struct {
 	// means that the answer holds for the moment only; [Unlimited] means that the service did not say.
 	BelieveFor time.Duration
 
-	// Renewed holds Set-Cookie lines that renew the session cookie. They belong to the callers of this very question, who all presented
-	// the same credential, and are never stored.
-	Renewed []string
+	// Renewed holds the header lines that renew the credential: Set-Cookie, or one of the service's own. They belong to the callers of this
+	// very question, who all presented the same credential, and are never stored.
+	Renewed []Field
 
 	// Source and Age say where the answer came from and how old it is.
 	Source Source

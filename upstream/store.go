@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 )
 
 // A Store says which session, if any, a credential stands for.
@@ -26,6 +27,12 @@ var ErrNotSent = errors.New("question was not sent")
 // ErrLimited is wrapped by errors of a Store that did not ask, because too many credentials that nobody knows came from where this one did
 // ([Credential.From]). It says nothing of the credential, and nothing of the service.
 var ErrLimited = errors.New("client presented too many unknown credentials")
+
+// A Pause is wrapped by errors of a Store whose service wants to be asked nothing for a while, as with status 429. It is an outage.
+type Pause struct{ For time.Duration }
+
+// Error says for how long.
+func (p *Pause) Error() string { return "it wants to be asked nothing for " + p.For.String() }
 
 // A Refusal is a definite no with the service's own words: there is a session, but the service does not vouch for it as it is. Kratos
 // says so with status 403 when a second factor is needed. It is passed on as it is and never remembered.
@@ -65,5 +72,5 @@ type Reply struct {
 	Body   []byte
 }
 
-// A Field is one header line of a [Reply].
+// A Field is one header line, with its name in canonical form.
 type Field struct{ Name, Value string }

@@ -51,7 +51,7 @@ func TestZeroValuesDeny(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	for _, k := range []upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer} {
+	for _, k := range upstream.Kinds {
 		if got, ok := upstream.ParseKind(k.String()); !ok || got != k {
 			t.Errorf("ParseKind(%q) = %v, %v", k, got, ok)
 		}

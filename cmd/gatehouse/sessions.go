@@ -138,7 +138,7 @@ func revokeSessions(c *call) error {
 	service := upstreamFlag(c)
 	identity := c.flags.String("identity", "", "forget all sessions of the identity with this `ID`")
 	credential := c.flags.String("credential", "", "forget one token or cookie: `-`, and its value on standard input")
-	kind := c.flags.String("kind", "", "with --credential: the `KIND`, session_token, cookie or bearer; default any")
+	kind := c.flags.String("kind", "", "with --credential: the `KIND`, session_token, session_cookie, cookie, query or bearer; default any")
 	all := c.flags.Bool("all", false, "forget every session")
 	args, err := c.parse(1)
 	if err != nil {

@@ -11,7 +11,7 @@ local milliseconds = 2000
 
 -- What Gatehouse needs of the client's headers: credentials, and what tells a browser from a script.
 local asked = {
-	"cookie", "authorization", "x-session-token", "accept", "content-type", "origin", "x-requested-with",
+	"cookie", "authorization", "x-session-token", "x-session-cookie", "accept", "content-type", "origin", "x-requested-with",
 	"sec-fetch-mode", "sec-fetch-dest", "sec-websocket-key",
 }
 

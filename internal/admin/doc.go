@@ -19,7 +19,7 @@
 // # Revocation
 //
 // The body of POST /-/revoke is a form or a JSON object of strings, with exactly one of session_id, identity_id and credential, and with
-// credential perhaps kind: session_token, cookie or bearer. Without a kind, the credential is revoked however it may be presented.
+// credential perhaps kind: session_token, session_cookie, cookie, query or bearer. Without a kind, the credential is revoked however it may be presented.
 //
 //	curl -d session_id=8a5d… http://127.0.0.1:9090/-/revoke
 //

@@ -16,7 +16,7 @@ import (
 
 // errWant is the answer to a body of the wrong shape. Like every answer here it repeats nothing of the body.
 var errWant = errors.New("want exactly one of session_id, identity_id and credential, with credential perhaps kind " +
-	"(session_token, cookie or bearer), and with all of them perhaps upstream, each once and not empty")
+	"(session_token, session_cookie, cookie, query or bearer), and with all of them perhaps upstream, each once and not empty")
 
 // revoke ends what the body names, and answers when that is in force.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
@@ -97,7 +97,7 @@ func (s *Server) end(fields url.Values) (what string, err error) {
 func endCredential(of []Upstream, name, value string) error {
 	kind, ok := upstream.ParseKind(name)
 	if !ok && name != "" {
-		return errors.New("kind must be session_token, cookie or bearer")
+		return errors.New("kind must be session_token, session_cookie, cookie, query or bearer")
 	}
 	looked, ended := false, false
 	for _, u := range of {

@@ -97,8 +97,8 @@ func TestRevokeMalformed(t *testing.T) {
 		f(400, "not a JSON object of strings", json, body)
 	}
 
-	f(400, "kind must be session_token, cookie or bearer", form, "credential=x&kind=s3cr3t")
-	f(400, "kind must be session_token, cookie or bearer", form, "credential=x&kind=none")
+	f(400, "kind must be session_token, session_cookie, cookie, query or bearer", form, "credential=x&kind=s3cr3t")
+	f(400, "kind must be session_token, session_cookie, cookie, query or bearer", form, "credential=x&kind=none")
 	f(400, "no request can present", form, "credential=s3cr3t+x")
 	f(400, "no request can present", form, "credential=s3cr3t%0d%0aX")
 	f(400, "no request can present", form, "credential=s3cr3t%00")

@@ -212,8 +212,8 @@ GET  /metrics
 GET  /livez          also /healthz, /health/alive, /-/healthy
 GET  /readyz         also /health/ready, /-/ready; ?verbose for details
 GET  /-/sessions     with perhaps upstream=NAME, session_id=ID, identity_id=ID and limit=N
-POST /-/revoke       session_id=ID, identity_id=ID, or credential=VALUE with perhaps kind=session_token, cookie or bearer; of all upstreams,
-                     or with upstream=NAME of that one
+POST /-/revoke       session_id=ID, identity_id=ID, or credential=VALUE with perhaps kind=session_token, session_cookie, cookie, query or
+                     bearer; of all upstreams, or with upstream=NAME of that one
 POST /-/flush
 POST /-/reload
 GET  /config

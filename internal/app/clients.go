@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -38,6 +39,11 @@ type forwarder interface {
 	Forward(ctx context.Context, c upstream.Credential, query []byte) (upstream.Reply, error)
 }
 
+// A tokenMaker makes tokens for a session.
+type tokenMaker interface {
+	Token(ctx context.Context, c upstream.Credential, template string, client netip.Addr) (wacht.Token, error)
+}
+
 // newClient returns a client of the session service, and its URL. own is the embedded service, if it is that.
 func newClient(u config.NamedUpstream, own *embedded.Service, base httpclient.Config) (c client, err error) {
 	if own != nil {
@@ -47,6 +53,7 @@ func newClient(u config.NamedUpstream, own *embedded.Service, base httpclient.Co
 	case u.Kratos != nil:
 		return kratos.New(kratos.Config{
 			URL: base.URL, Cookie: u.Kratos.Cookie, MaxConns: base.MaxConns, Dial: base.Dial, UserAgent: base.UserAgent,
+			Remaining: base.Remaining,
 		})
 	case u.Wacht != nil:
 		return wacht.New(wacht.Config{HTTP: base, Cookie: u.Wacht.Cookie, Development: u.Wacht.Development})

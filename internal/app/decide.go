@@ -164,7 +164,7 @@ func (q *Question) service(
 		}
 		sessions = asked{s.guard}
 	}
-	s.face = &proxy.Service{Label: s.name, Credentials: credentialsOf(cfg, u.Upstream), Sessions: sessions}
+	s.face = &proxy.Service{Label: s.name, Credentials: credentialsOf(cfg, u.Upstream), Sessions: sessions, SessionTokenPath: u.TokenPath()}
 	if table, _ := u.SessionAPI(); len(table) > 0 {
 		s.face.API = &proxy.SessionAPI{Calls: calls{sessionapi.New(sessionapi.Config{Table: table})}} // which nobody calls here
 	}

@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
+	"github.com/gatehouse-proxy/gatehouse/internal/sessiontoken"
 	"github.com/gatehouse-proxy/gatehouse/internal/whoami"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
@@ -59,7 +61,7 @@ func newService(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, 
 	}
 	// One connection more than there are questions, so that a service under full load can still say whether it is ready.
 	s.client, err = newClient(u, s.embedded, httpclient.Config{
-		URL: base, MaxConns: u.MaxInFlight + 1, UserAgent: "gatehouse/" + version,
+		URL: base, MaxConns: u.MaxInFlight + 1, UserAgent: "gatehouse/" + version, Remaining: m.RateLimit(s.label()),
 	})
 	if err != nil {
 		s.client = nil
@@ -94,6 +96,28 @@ func (s *service) passthrough(cfg *config.Config) proxy.Passthrough {
 		return nil
 	}
 	return forwarding{s.guard, f}
+}
+
+// tokenBytes is how much of session tokens is remembered. One takes about 2 KiB, and lives for half a minute.
+const tokenBytes = 32 << 20
+
+// sessionTokens returns what hands out the tokens of the service, or nil if it makes none. What it asks is within the same limits as all
+// others.
+func (s *service) sessionTokens() proxy.SessionTokens {
+	maker, can := s.client.(tokenMaker)
+	if !can {
+		return nil
+	}
+	return sessiontoken.New(s.cache, func(
+		ctx context.Context, c upstream.Credential, template string, client netip.Addr,
+	) (a sessiontoken.Answer, err error) {
+		err = s.guard.Do(ctx, c.From, func(ctx context.Context) error {
+			t, err := maker.Token(ctx, c, template, client)
+			a = sessiontoken.Answer(t)
+			return err
+		})
+		return a, err
+	}, tokenBytes)
 }
 
 // A forwarding passes questions through, within the same limits as all others.

@@ -178,6 +178,9 @@ func (s *service) remember(cfg *config.Config, m *metrics.Metrics, opts Options)
 		Passthrough:   s.passthrough(cfg),
 		WhoamiDialect: whoamiOf(cfg, s.Upstream),
 		Tag:           s.cache.Tag,
+
+		SessionTokens:    s.sessionTokens(),
+		SessionTokenPath: s.TokenPath(),
 	}
 	m.WatchCache(s.label(), s.cache.Stats)
 	return nil

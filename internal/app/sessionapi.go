@@ -47,7 +47,7 @@ func (s *service) sessionAPI(m *metrics.Metrics, logger *slog.Logger) (*proxy.Se
 		pool.TLS = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, ServerName: name}
 	}
 	kind := s.Service()
-	takes := proxy.Credentials{TokenHeader: http.CanonicalHeaderKey(kind.TokenHeader), Cookie: kind.Cookie, Bearer: kind.Bearer}
+	takes := proxy.Credentials{TokenHeader: http.CanonicalHeaderKey(kind.TokenHeader), Cookie: kind.Cookie, Query: kind.Query, Bearer: kind.Bearer}
 	api := &proxy.SessionAPI{
 		Service: proxy.NewApp(pool), Takes: takes, Base: base,
 		Calls: calls{sessionapi.New(sessionapi.Config{

@@ -104,23 +104,28 @@ func credentialsOf(cfg *config.Config, u *config.Upstream) proxy.Credentials {
 			c.Cookie = service.Cookie
 		case upstream.Bearer:
 			c.Bearer = true
+		case upstream.SessionCookie:
+			c.CookieHeader = service.CookieHeader
+		case upstream.Query:
+			c.Query = service.Query
 		}
 	}
 	return c
 }
 
 // credentialsFor returns the credentials that a value may have been presented as to a service: of the kind given, or of every kind that is
-// looked at for it.
-func credentialsFor(cfg *config.Config, u *config.Upstream, kind upstream.Kind, value []byte) []upstream.Credential {
+// looked at for it. Where the name of the session cookie is a pattern, the value of a cookie is its name, '=' and its value.
+func credentialsFor(cfg *config.Config, u *config.Upstream, kind upstream.Kind, value []byte) (all []upstream.Credential) {
 	names, looked := credentialsOf(cfg, u), cfg.CredentialsOf(u)
-	all := []upstream.Credential{
-		{Kind: upstream.SessionToken, Name: names.TokenHeader, Value: value},
-		{Kind: upstream.Cookie, Name: names.Cookie, Value: value},
-		{Kind: upstream.Bearer, Value: value},
+	for _, by := range upstream.Kinds {
+		if !slices.Contains(looked, by) || kind != upstream.NoCredential && kind != by {
+			continue
+		}
+		if c, ok := names.Presented(by, value); ok && !slices.ContainsFunc(all, func(other upstream.Credential) bool { return other.Kind == c.Kind }) {
+			all = append(all, c)
+		}
 	}
-	return slices.DeleteFunc(all, func(c upstream.Credential) bool {
-		return !slices.Contains(looked, c.Kind) || kind != upstream.NoCredential && kind != c.Kind
-	})
+	return all
 }
 
 // loginOf returns where people sign in, or nil if nobody is led there.

@@ -71,8 +71,10 @@ type Config struct {
 	// on. Default none.
 	TrustedProxies []Peer `yaml:"trusted_proxies"`
 
-	// Credentials are the kinds of credential that are looked at: session_token (for Kratos the header X-Session-Token), cookie, and bearer
-	// (Authorization: Bearer). Leave out what the application uses for purposes of its own. Default all that the service takes.
+	// Credentials are the kinds of credential that are looked at: session_token (for Kratos the header X-Session-Token), session_cookie (for
+	// Kratos the session cookie in the header X-Session-Cookie), cookie, query (for Wacht in development the parameter __dev_session__), and
+	// bearer (Authorization: Bearer). Of several that a request presents, the first in this order counts. Leave out what the application uses
+	// for purposes of its own. Default all that the service takes.
 	Credentials []upstream.Kind `yaml:"credentials"`
 
 	// Limits are what clients may take of the gateway. Sizes are bytes, or numbers with KiB, MiB or GiB. A client is an address, of IPv6 its

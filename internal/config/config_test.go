@@ -97,6 +97,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	kratos, others := example(t)
 	want := config.Default()
 	want.App.URL = "http://127.0.0.1:3000"
+	want.Credentials = []upstream.Kind{upstream.SessionToken, upstream.SessionCookie, upstream.Cookie, upstream.Bearer}
 	want.Routes = []config.Route{
 		{Name: "assets", Match: config.Match{Path: "/assets/*"}, Access: config.AccessPublic},
 		{
@@ -161,7 +162,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 		want.Upstream, want.Credentials, want.Whoami = own.Upstream, own.Credentials, own.Whoami
 		equal(t, parse(t, others[name]), &want)
 	}
-	f("wacht", "upstream: { wacht: { url: https://frontend.example.com } }")
+	f("wacht", "upstream: { wacht: { url: https://frontend.example.com, token_path: /session/token } }")
 	f("crossid", "upstream: { crossid: { url: https://example.crossid.io } }")
 	f("better_auth", "upstream: { better_auth: { url: http://127.0.0.1:3000 } }")
 	f("http", "upstream: { http: { url: https://auth.example.com/oauth2/introspect, method: POST, bearer: true, form_field: token, "+
@@ -186,14 +187,15 @@ func TestDefaultsOfServices(t *testing.T) {
 			t.Errorf("%s: what was set was not kept", service)
 		}
 	}
-	const token, cookie, bearer = upstream.SessionToken, upstream.Cookie, upstream.Bearer
-	f("kratos: { url: http://k }", "identity.id", config.DialectKratos, token, cookie, bearer)
-	f("embedded: {}", "identity.id", config.DialectKratos, token, cookie, bearer)
-	f("embedded: { dialect: wacht }", "data.active_signin.user_id", config.DialectWacht, token, cookie)
+	const token, header, cookie, query, bearer = upstream.SessionToken, upstream.SessionCookie, upstream.Cookie, upstream.Query, upstream.Bearer
+	f("kratos: { url: http://k }", "identity.id", config.DialectKratos, token, header, cookie, bearer)
+	f("kratos: { url: http://k, cookie: ory_session_* }", "identity.id", config.DialectKratos, token, cookie, bearer)
+	f("embedded: {}", "identity.id", config.DialectKratos, token, header, cookie, bearer)
+	f("embedded: { dialect: wacht }", "data.active_signin.user_id", config.DialectWacht, token, cookie, query)
 	f("embedded: { dialect: crossid }", "identityId", config.DialectCrossid, cookie, bearer)
 	f("embedded: { dialect: better_auth }", "user.id", config.DialectBetterAuth, cookie, bearer)
 	f("wacht: { url: http://w }", "data.active_signin.user_id", config.DialectWacht, cookie)
-	f("wacht: { url: http://w, development: true }", "data.active_signin.user_id", config.DialectWacht, token, cookie)
+	f("wacht: { url: http://w, development: true }", "data.active_signin.user_id", config.DialectWacht, token, cookie, query)
 	f("crossid: { url: http://c }", "identityId", config.DialectCrossid, bearer)
 	f("crossid: { url: http://c, cookie: sid }", "identityId", config.DialectCrossid, cookie, bearer)
 	f("better_auth: { url: http://b }", "user.id", config.DialectBetterAuth, cookie, bearer)
@@ -362,6 +364,7 @@ func TestAgreedBlockLoads(t *testing.T) {
 	want := config.Default()
 	want.Upstream.Kratos = &config.Kratos{URL: "http://127.0.0.1:4433", Cookie: "ory_kratos_session"}
 	want.App.URL = "http://127.0.0.1:3000"
+	want.Credentials = []upstream.Kind{upstream.SessionToken, upstream.SessionCookie, upstream.Cookie, upstream.Bearer}
 	want.Routes = []config.Route{
 		{Match: config.Match{Path: "/assets/*"}, Access: config.AccessPublic},
 		{

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
@@ -19,7 +20,7 @@ func Default() Config {
 		Whoami:          Whoami{Path: "/sessions/whoami", Dialect: DialectKratos},
 		App:             defaultApp(),
 		TrustedProxies:  []Peer{},
-		Credentials:     []upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer},
+		Credentials:     slices.Clone(upstream.Kinds[:]),
 		Limits: Limits{
 			Head: 64 * KiB, Headers: 128, URI: 16 * KiB, Body: Unlimited,
 			HeadTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, MinRate: 256,

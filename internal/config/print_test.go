@@ -82,7 +82,7 @@ whoami:
   path: /sessions/whoami
   dialect: kratos
 trusted_proxies: []
-credentials: [session_token, cookie, bearer]
+credentials: [session_token, session_cookie, cookie, bearer]
 limits:
   head: 64KiB
   headers: 128

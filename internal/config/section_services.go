@@ -40,7 +40,9 @@ type Kratos struct {
 	// URL is the base of its public API: http or https, with a path if it has one, without user, password or query. Required.
 	URL string `yaml:"url"`
 
-	// Cookie is the name of its session cookie, session.cookie.name in its own configuration. Default ory_kratos_session.
+	// Cookie is the name of its session cookie, session.cookie.name in its own configuration; or the beginning of the name and "*", as in
+	// ory_session_*, which is how Ory Network names it. A request with cookies of several names that begin so has no session. Default
+	// ory_kratos_session.
 	Cookie string `yaml:"cookie"`
 
 	// SessionAPI serves its session API, too: /sessions and what is one segment below it, and logout below /self-service. Calls are passed on,

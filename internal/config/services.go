@@ -13,12 +13,25 @@ type Wacht struct {
 	// Cookie is the name of its session cookie. Default __session.
 	Cookie string `yaml:"cookie"`
 
-	// Development says that it is a deployment for development, which takes session tokens in X-Development-Session, too. Default false.
+	// Development says that it is a deployment for development or staging, which takes session tokens in the header X-Development-Session and
+	// in the parameter __dev_session__ of the URL, too. It must be false in production, where no URL may carry a session. Default false.
 	Development bool `yaml:"development"`
 
 	// SessionAPI serves /session and everything below it, too. Calls are passed on, and what they end or change is forgotten before the caller
 	// has the answer. The application is never asked for these paths. Default false.
 	SessionAPI bool `yaml:"session_api"`
+
+	// TokenPath is the path on the listener where session tokens are handed out, as at the deployment's own /session/token: from memory until
+	// 5s before they end. The application is never asked for it. It may be below whoami.path. Default empty: none are handed out.
+	TokenPath string `yaml:"token_path"`
+}
+
+// TokenPath returns where session tokens are handed out, or nothing.
+func (u *Upstream) TokenPath() string {
+	if u.Wacht == nil {
+		return ""
+	}
+	return u.Wacht.TokenPath
 }
 
 // A Crossid is a tenant of Crossid to ask.
@@ -74,7 +87,8 @@ type HTTP struct {
 	// ClientID is who Gatehouse is to the endpoint, sent with the secret by HTTP Basic authentication. It wants form_field. Default empty.
 	ClientID string `yaml:"client_id"`
 
-	// ClientSecretFile is the file with the secret of ClientID. It is read when Gatehouse starts. Default empty.
+	// ClientSecretFile is the file with the secret of ClientID. It is read when Gatehouse starts, so that a new secret needs a
+	// restart. Default empty.
 	ClientSecretFile string `yaml:"client_secret_file"`
 
 	// Headers are sent with every question: their names and values. They are shown wherever the configuration is, so they are no place for
@@ -128,9 +142,17 @@ type Service struct {
 	Dialect     Dialect // in which it answers; for a service of no dialect, in which whoami does
 	Identity    string  // the path of the identity's id in its statement
 	TokenHeader string  // of session tokens; empty if it takes none
-	Cookie      string  // of sessions; empty if it takes none
+	Query       string  // the parameter of a URL with a session token; empty if it takes none
+	Cookie      string  // of sessions, or its beginning and '*'; empty if it takes none
 	Bearer      bool    // whether it takes bearer tokens
+
+	// CookieHeader is a header with the value of the session cookie; empty if it takes none, or if the name of the cookie is not known.
+	CookieHeader string
 }
+
+// sessionCookieHeader is in which Ory's older documentation has the session cookie. Kratos itself dropped it in 2022, and is asked with a
+// cookie: https://github.com/ory/kratos/pull/2983
+const sessionCookieHeader = "X-Session-Cookie"
 
 // Service returns what the service that was chosen is like. Of several the first counts; without one it is the zero Service.
 func (u *Upstream) Service() Service {
@@ -142,15 +164,20 @@ func (u *Upstream) Service() Service {
 
 // services returns all services that were chosen, in the order of their keys in Upstream.
 func (u *Upstream) services() (all []Service) {
-	kratos := Service{Dialect: DialectKratos, Identity: "identity.id", TokenHeader: "X-Session-Token", Bearer: true}
+	kratos := Service{
+		Dialect: DialectKratos, Identity: "identity.id", TokenHeader: "X-Session-Token", CookieHeader: sessionCookieHeader, Bearer: true,
+	}
 	if k := u.Kratos; k != nil {
 		kratos.Kind, kratos.Cookie = "kratos", k.Cookie
+		if isPattern(k.Cookie) {
+			kratos.CookieHeader = ""
+		}
 		all = append(all, kratos)
 	}
 	if w := u.Wacht; w != nil {
 		s := Service{Kind: "wacht", Dialect: DialectWacht, Identity: "data.active_signin.user_id", Cookie: w.Cookie}
 		if w.Development {
-			s.TokenHeader = "X-Development-Session"
+			s.TokenHeader, s.Query = "X-Development-Session", "__dev_session__"
 		}
 		all = append(all, s)
 	}
@@ -210,6 +237,10 @@ func (s *Service) Takes(k upstream.Kind) bool {
 		return s.Cookie != ""
 	case upstream.Bearer:
 		return s.Bearer
+	case upstream.SessionCookie:
+		return s.CookieHeader != ""
+	case upstream.Query:
+		return s.Query != ""
 	default:
 		return false
 	}

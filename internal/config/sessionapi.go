@@ -52,7 +52,7 @@ func (c *Config) servesAPI(name, path string) bool {
 // validateSessionAPI checks that the session services' paths are nobody else's. whoami may be one of them.
 func (l *loader) validateSessionAPI(c *Config, key, path string) {
 	for _, u := range c.Services() {
-		if table, _ := u.SessionAPI(); key != "whoami.path" && table.Has([]byte(path)) {
+		if table, _ := u.SessionAPI(); key != "whoami.path" && !strings.HasSuffix(key, ".token_path") && table.Has([]byte(path)) {
 			l.report(key, "is a path of the session API, which %s.%s serves: choose another", u.Key, u.Service().Kind)
 			return
 		}

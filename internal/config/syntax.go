@@ -33,13 +33,24 @@ func isHeaderName(s string) bool {
 	return s != "" && len(s) <= 64 && (s[0] < '0' || s[0] > '9') && isAlnum(s[0])
 }
 
-// cookieFault says what is wrong with the name of a cookie, or "". An asterisk is kept for patterns, which there are none of yet.
+// cookieFault says what is wrong with the name of a cookie, or "". An asterisk is kept for patterns.
 func cookieFault(name string) string {
 	if !isToken(name) || strings.Contains(name, "*") {
 		return "want the name of a cookie, such as ory_kratos_session, got " + quote(name)
 	}
 	return ""
 }
+
+// cookiePatternFault is cookieFault for what may also be the beginning of a name and an asterisk.
+func cookiePatternFault(name string) string {
+	if cookieFault(strings.TrimSuffix(name, "*")) != "" {
+		return "want the name of a cookie, such as ory_kratos_session, or its beginning and one *, such as ory_session_*, got " + quote(name)
+	}
+	return ""
+}
+
+// isPattern reports whether a name of a cookie is the beginning of one only.
+func isPattern(cookie string) bool { return strings.HasSuffix(cookie, "*") }
 
 // isHostName reports whether s is a host name or an IPv4 address.
 func isHostName(s string) bool {

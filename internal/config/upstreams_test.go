@@ -46,7 +46,7 @@ routes:
 	want := []service{
 		{"customers", "upstreams.customers", config.DialectBetterAuth, []upstream.Kind{cookie, bearer}, map[string]string{}},
 		{"robots", "upstreams.robots", config.DialectKratos, []upstream.Kind{token}, map[string]string{"X-User-Id": "sub"}},
-		{"staff", "upstreams.staff", config.DialectKratos, []upstream.Kind{token, cookie, bearer}, map[string]string{"X-User-Id": "identity.id"}},
+		{"staff", "upstreams.staff", config.DialectKratos, []upstream.Kind{token, upstream.SessionCookie, cookie, bearer}, map[string]string{"X-User-Id": "identity.id"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)

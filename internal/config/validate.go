@@ -135,6 +135,11 @@ func (l *loader) validateFaces(c *Config) {
 	if c.Hooks != nil {
 		faces = append(faces, struct{ key, path string }{"hooks.path", c.Hooks.Path})
 	}
+	for _, u := range c.Services() {
+		if path := u.TokenPath(); path != "" {
+			faces = append(faces, struct{ key, path string }{u.Key + ".wacht.token_path", path})
+		}
+	}
 	for i, a := range faces {
 		if fault := facePathFault(a.path); fault != "" {
 			l.report(a.key, "%s", fault)
@@ -142,6 +147,10 @@ func (l *loader) validateFaces(c *Config) {
 		}
 		l.validateSessionAPI(c, a.key, a.path)
 		for _, b := range faces[:i] {
+			if belowWhoami := b.key == "whoami.path" && a.path != b.path; strings.HasSuffix(a.key, ".token_path") &&
+				(belowWhoami || strings.HasSuffix(b.key, ".token_path")) {
+				continue // nothing else is below whoami, and services may have the same path, each at its own routes
+			}
 			overlap := strings.HasPrefix(a.path+"/", b.path+"/") || strings.HasPrefix(b.path+"/", a.path+"/")
 			if overlap && facePathFault(b.path) == "" {
 				l.report(a.key, "overlaps with %s (%s): choose one that is neither the same, nor above or below it", b.key, l.where(b.key))
@@ -208,7 +217,7 @@ func (c *Config) Warnings() []string {
 
 // isOwn reports whether the path of a route is one that Gatehouse answers itself.
 func (c *Config) isOwn(path string) bool {
-	return path == c.Whoami.Path || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
+	return path == c.Whoami.Path || path == c.Upstream.TokenPath() && path != "" || path == c.ForwardAuth.Path || strings.HasPrefix(path, c.ForwardAuth.Path+"/") ||
 		c.IdentityToken != nil && path == c.IdentityToken.KeysPath || c.Hooks != nil && path == c.Hooks.Path ||
 		c.Hooks != nil && len(c.Upstreams) > 0 && strings.HasPrefix(path, c.Hooks.Path+"/")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/expression"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 func (l *loader) validateUpstream(c *Config, u NamedUpstream) {
@@ -16,7 +17,7 @@ func (l *loader) validateUpstream(c *Config, u NamedUpstream) {
 	l.validateOwnHeaders(c, u)
 	if k := u.Kratos; k != nil {
 		l.validateURL(u.Key+".kratos.url", k.URL, "set the public API of Kratos, such as http://127.0.0.1:4433")
-		l.check(u.Key+".kratos.cookie", cookieFault(k.Cookie))
+		l.check(u.Key+".kratos.cookie", cookiePatternFault(k.Cookie))
 		if k.Revocations != nil {
 			l.check(u.Key+".kratos.revocations.postgres", databaseFault(string(k.Revocations.Postgres)))
 		}
@@ -133,7 +134,7 @@ func (l *loader) validateHTTP(path string, h *HTTP) {
 func (l *loader) validateCredentials(c *Config) {
 	if len(c.Credentials) == 0 {
 		if _, set := l.set["credentials"]; set {
-			l.report("credentials", "nobody could present a session: want at least one of session_token, cookie and bearer")
+			l.report("credentials", "nobody could present a session: want at least one of %s", alternatives(kindNames()))
 		}
 		return // without a service, or with one that takes nothing, which is reported there
 	}
@@ -147,7 +148,12 @@ func (l *loader) validateCredentials(c *Config) {
 		switch {
 		case slices.Contains(c.Credentials[:i], k):
 			l.report(item, "%s is there already: remove one", k)
+		case k == upstream.SessionCookie && !slices.Contains(c.Credentials, upstream.Cookie):
+			l.report(item, "session_cookie is the session cookie in a header: add cookie, or remove it")
 		case slices.ContainsFunc(services, takes):
+		case k == upstream.SessionCookie && len(services) == 1 && isPattern(services[0].Service().Cookie):
+			l.report(item, "a header does not say the name of the cookie: set all of %s.%s.cookie, or remove session_cookie here",
+				services[0].Key, services[0].Service().Kind)
 		case len(services) > 1:
 			l.report(item, "none of upstreams takes %s as it is configured: remove it here", k)
 		default:

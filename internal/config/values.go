@@ -209,7 +209,7 @@ func setText(v any, text string) error {
 		if *v, ok = upstream.ParseKind(text); ok {
 			return nil
 		}
-		return choose(new(string), []byte(text), upstream.SessionToken.String(), upstream.Cookie.String(), upstream.Bearer.String())
+		return choose(new(string), []byte(text), kindNames()...)
 	default:
 		return errors.New("cannot be set from text")
 	}
@@ -247,4 +247,12 @@ func quote(s string) string {
 // printable reports whether every character of s can be seen, or is a blank.
 func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// kindNames returns the names of all kinds of credential.
+func kindNames() (names []string) {
+	for _, k := range upstream.Kinds {
+		names = append(names, k.String())
+	}
+	return names
 }

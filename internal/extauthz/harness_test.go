@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
 
 func TestMain(m *testing.M) {
@@ -44,7 +45,7 @@ func (sessions) Lookup(_ context.Context, c upstream.Credential, _ time.Duration
 	case "alice":
 		return upstream.Answer{Session: s, Source: upstream.Hit}, nil
 	case "renewed":
-		return upstream.Answer{Session: s, Renewed: []string{"session=new; Path=/", "session=newer; Path=/"}}, nil
+		return upstream.Answer{Session: s, Renewed: upstreamtest.SetCookie("session=new; Path=/", "session=newer; Path=/")}, nil
 	case "weak":
 		return upstream.Answer{}, &upstream.Refusal{
 			Status: 403, ContentType: "application/json", ErrorID: "session_aal2_required", Body: []byte("{\"a\":\"\xff\"}"),

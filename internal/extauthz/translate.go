@@ -43,19 +43,22 @@ func description(req *authv3.CheckRequest) *proxy.Description {
 
 // answer returns what Envoy is answered.
 func answer(o *proxy.Outcome) *authv3.CheckResponse {
-	var cookies []*corev3.HeaderValueOption
+	var client []*corev3.HeaderValueOption
 	for _, value := range o.SetCookie {
-		cookies = append(cookies, header("Set-Cookie", value, corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD))
+		client = append(client, header("Set-Cookie", value, corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD))
 	}
 	var lines []*corev3.HeaderValueOption
 	for _, h := range o.Header {
 		lines = append(lines, header(h.Name, h.Value, corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD))
 	}
 	if o.Status == http.StatusOK {
+		for _, h := range o.Renewed {
+			client = append(client, header(h.Name, h.Value, corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD))
+		}
 		return &authv3.CheckResponse{
 			Status: &statuspb.Status{Code: int32(codes.OK)},
 			HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
-				Headers: lines, HeadersToRemove: o.Remove, ResponseHeadersToAdd: cookies,
+				Headers: lines, HeadersToRemove: o.Remove, ResponseHeadersToAdd: client, QueryParametersToRemove: o.Parameters,
 			}},
 		}
 	}
@@ -63,7 +66,7 @@ func answer(o *proxy.Outcome) *authv3.CheckResponse {
 		Status: &statuspb.Status{Code: int32(code(o.Status))},
 		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: &authv3.DeniedHttpResponse{
 			Status:  &typev3.HttpStatus{Code: statusOf(o.Status)},
-			Headers: append(lines, cookies...),
+			Headers: append(lines, client...),
 			Body:    strings.ToValidUTF8(string(o.Body), "\uFFFD"), // another would be an error of gRPC
 		}},
 	}

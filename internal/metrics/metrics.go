@@ -43,6 +43,7 @@ type Metrics struct {
 
 	upstreamRequests *prometheus.CounterVec
 	upstreamDuration *prometheus.HistogramVec
+	upstreamLeft     *prometheus.GaugeVec
 
 	revocations *prometheus.CounterVec
 	heard       *prometheus.GaugeVec
@@ -83,6 +84,10 @@ func New(build BuildInfo) *Metrics {
 		}, []string{"upstream", "result"}),
 		upstreamDuration: create.NewHistogramVec(histogram("gatehouse_upstream_request_duration_seconds",
 			"Time that questions to the session service took.", requestBuckets), []string{"upstream"}),
+		upstreamLeft: create.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gatehouse_upstream_rate_limit_remaining",
+			Help: "Questions left of the session service's own limit, as of the last answer that said so. It is absent if none did.",
+		}, []string{"upstream"}),
 		revocations: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_session_revocations_total",
 			Help: "Revocations by who made them.",

@@ -375,6 +375,9 @@ func TestUpstream(t *testing.T) {
 	expect(t, "time", samples(t, m, "gatehouse_upstream_request_duration_seconds_sum"), `{upstream="embedded"} 1.25`, `{upstream="kratos"} 0`)
 	expect(t, "in flight", samples(t, m, "gatehouse_upstream_in_flight"), `{upstream="embedded"} 3`, `{upstream="kratos"} 2`)
 	expect(t, "breaker", samples(t, m, "gatehouse_upstream_breaker_open"), `{upstream="embedded"} 1`, `{upstream="kratos"} 0`)
+	expect(t, "limit before it is told", samples(t, m, "gatehouse_upstream_rate_limit_remaining"))
+	m.RateLimit("kratos")(79)
+	expect(t, "limit", samples(t, m, "gatehouse_upstream_rate_limit_remaining"), `{upstream="kratos"} 79`)
 	watched.open = false
 	expect(t, "breaker", counted(t, m, "gatehouse_upstream_breaker_open"))
 }

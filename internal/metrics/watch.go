@@ -24,6 +24,11 @@ func (m *Metrics) Upstream(service string) (observe func(guard.Result, time.Dura
 	}
 }
 
+// RateLimit returns what takes how many questions the session service called service has left. There is no such series before it is called.
+func (m *Metrics) RateLimit(service string) (remaining func(questions int64)) {
+	return func(questions int64) { m.upstreamLeft.WithLabelValues(service).Set(float64(questions)) }
+}
+
 // A Guard is what limits the questions to a session service.
 type Guard interface {
 	InFlight() int

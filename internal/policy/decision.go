@@ -112,8 +112,8 @@ type Decision struct {
 	Token   []byte            // and what it can verify; nil without a Session, or if there are no tokens
 	Err     error             // why there is no session, what the session does not meet, or what is wrong with the request; may be nil
 
-	Renewed []string        // Set-Cookie lines for this very client
-	Source  upstream.Source // where the answer came from; meaningful when Session is set
+	Renewed []upstream.Field // header lines for this very client
+	Source  upstream.Source  // where the answer came from; meaningful when Session is set
 
 	BelieveFor time.Duration // how long the session may go on being believed without asking again; likewise
 }

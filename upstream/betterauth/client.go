@@ -19,6 +19,11 @@ const (
 	whoami      = "/get-session"
 )
 
+var statement = httpclient.Statement{
+	ID: "session.id", IdentityID: "session.userId", AuthenticatedAt: "session.createdAt", ExpiresAt: "session.expiresAt",
+	Place: "the API of Better Auth, by default /api/auth",
+}
+
 // A Config says where the service is and how to reach it.
 type Config struct {
 	// HTTP.URL is the base of the service. Without a path, /api/auth is meant.
@@ -71,10 +76,11 @@ func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstrea
 	if err != nil {
 		return upstream.Answer{}, err
 	}
-	s, err := session(&r)
+	s, err := statement.Judge(&r, whoami, prior)
 	if err != nil {
 		return upstream.Answer{}, err
 	}
+	s.AAL = upstream.AAL1
 	return upstream.Answer{Session: s, BelieveFor: upstream.Unlimited, Renewed: renewed(&r, p)}, nil
 }
 
@@ -93,55 +99,19 @@ func (c *Client) Ready(ctx context.Context) error {
 // Close closes the connections that are idle. Questions in flight end by themselves.
 func (c *Client) Close() { c.http.Close() }
 
-// session judges a reply. Its errors are definite where the service was, and outages otherwise.
-func session(r *httpclient.Reply) (*upstream.Session, error) {
-	switch r.Status {
-	case http.StatusOK:
-		s, err := parse(r)
-		if err != nil {
-			return nil, fmt.Errorf("ask session service: status 200: %w", err)
-		}
-		return s, nil
-	case http.StatusUnauthorized:
-		if !r.IsPage() {
-			return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
-		}
-	}
-	return nil, r.Outage(whoami)
-}
-
-func parse(r *httpclient.Reply) (*upstream.Session, error) {
-	if r.BodyErr != nil {
-		return nil, r.BodyErr
-	}
-	if !r.IsJSON() {
-		return nil, errors.New("body is not JSON: the url must lead to the API of Better Auth, by default /api/auth")
-	}
+// prior tells the null that is nobody's, and the session of one user beside another.
+func prior(r *httpclient.Reply) error {
 	if body := gjson.ParseBytes(r.Body); body.Type == gjson.Null {
-		return nil, fmt.Errorf("session is null: %w", upstream.ErrNoSession)
+		return fmt.Errorf("session is null: %w", upstream.ErrNoSession)
 	}
-	id, userID := r.Get("session.id"), r.Get("session.userId")
-	if id.Type != gjson.String || id.Str == "" || userID.Type != gjson.String || userID.Str == "" {
-		return nil, errors.New("body names no session and user: the url must lead to the API of Better Auth, by default /api/auth")
+	if user := r.Get("user.id"); user.Exists() && user.Str != r.Get("session.userId").Str {
+		return errors.New("session and user do not belong together")
 	}
-	if user := r.Get("user.id"); user.Exists() && user.Str != userID.Str {
-		return nil, errors.New("session and user do not belong together")
-	}
-	expiresAt, err := r.Time("session.expiresAt")
-	if err != nil {
-		return nil, err
-	}
-	authenticatedAt, err := r.Time("session.createdAt")
-	if err != nil {
-		return nil, err
-	}
-	return &upstream.Session{
-		ID: id.Str, IdentityID: userID.Str, AAL: upstream.AAL1, AuthenticatedAt: authenticatedAt, ExpiresAt: expiresAt, Body: r.Body,
-	}, nil
+	return nil
 }
 
 // renewed returns the Set-Cookie lines that renew the session cookie, and the copy of the session beside it.
-func renewed(r *httpclient.Reply, p httpclient.Proof) []string {
+func renewed(r *httpclient.Reply, p httpclient.Proof) []upstream.Field {
 	lines := r.Renewed(p)
 	if prefix, ok := strings.CutSuffix(p.Cookie, "session_token"); ok {
 		p.Cookie = prefix + "session_data"

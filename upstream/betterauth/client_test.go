@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,16 +19,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const (
-	cookie    = "better-auth.session_token"
-	expiresAt = "2099-02-25T20:49:09.17Z"
-)
-
-var json = http.Header{"Content-Type": {"application/json"}}
+const cookie = "better-auth.session_token"
 
 func body(id, user string) string {
 	return fmt.Sprintf(`{"session":{"id":%q,"userId":%q,"token":"t","createdAt":"2026-01-01T00:00:00.000Z","expiresAt":%q},`+
-		`"user":{"id":%q,"email":"ada@example.com","emailVerified":false}}`, id, user, expiresAt, user)
+		`"user":{"id":%q,"email":"ada@example.com","emailVerified":false}}`, id, user, upstreamtest.End, user)
 }
 
 func newClient(t *testing.T, base *url.URL) *betterauth.Client {
@@ -42,88 +36,33 @@ func newClient(t *testing.T, base *url.URL) *betterauth.Client {
 	return c
 }
 
-func TestClientIsAStore(t *testing.T) {
-	upstreamtest.TestStore(t, func(t *testing.T) upstreamtest.Subject {
-		var mu sync.Mutex
-		sessions := map[string]string{} // bodies by credential
-		stub := &upstreamtest.Stub{Answer: func(r *http.Request) (int, http.Header, string) {
-			mu.Lock()
-			defer mu.Unlock()
-			key := r.Header.Get("Authorization")
-			if c, err := r.Cookie(cookie); err == nil {
-				key = "cookie " + c.Value
-			}
-			if b := sessions[key]; b != "" && r.RequestURI == "/api/auth/get-session?disableCookieCache=true" {
-				return 200, json, b
-			}
-			return 200, json, "null"
-		}}
-		credential := func(k upstream.Kind, value string) upstream.Credential {
-			if k == upstream.Cookie {
-				return upstream.Credential{Kind: k, Name: cookie, Value: []byte(value)}
-			}
-			return upstream.Credential{Kind: k, Value: []byte(value)}
-		}
-		s := stub.Subject(newClient(t, stub.Start(t)))
-		s.Kinds = []upstream.Kind{upstream.Cookie, upstream.Bearer}
-		s.SignIn = func(k upstream.Kind) (upstream.Credential, *upstream.Session) {
-			mu.Lock()
-			defer mu.Unlock()
-			n := len(sessions)
-			value, id, user := fmt.Sprintf("secret-%d.c2ln%%3D", n), fmt.Sprintf("session-%d", n), fmt.Sprintf("user-%d", n)
-			key := "Bearer " + value
-			if k == upstream.Cookie {
-				key = "cookie " + value
-			}
-			sessions[key] = body(id, user)
-			end, _ := time.Parse(time.RFC3339Nano, expiresAt)
-			return credential(k, value), &upstream.Session{
-				ID: id, IdentityID: user, AAL: upstream.AAL1, ExpiresAt: end, Body: []byte(sessions[key]),
-			}
-		}
-		s.Stranger = func(k upstream.Kind) upstream.Credential { return credential(k, "nobody-at-all") }
-		return s
-	})
+// dialect is Better Auth, which says null to those who have no session.
+var dialect = upstreamtest.Dialect{
+	New:   func(t *testing.T, base *url.URL) upstream.Store { return newClient(t, base) },
+	Names: map[upstream.Kind]string{upstream.Cookie: cookie, upstream.Bearer: ""},
+	Value: "secret-%d.c2ln%%3D",
+	Session: func(n int) *upstream.Session {
+		id, user := fmt.Sprintf("session-%d", n), fmt.Sprintf("user-%d", n)
+		end, _ := time.Parse(time.RFC3339Nano, upstreamtest.End)
+		return &upstream.Session{ID: id, IdentityID: user, AAL: upstream.AAL1, ExpiresAt: end, Body: []byte(body(id, user))}
+	},
+	Nobody: func(*http.Request) (int, string) { return 200, "null" },
+	Asked: func(r *http.Request) (upstream.Kind, string) {
+		return upstreamtest.CookieOrBearer(r, "/api/auth/get-session?disableCookieCache=true", cookie)
+	},
 }
 
-// TestAnswers tells what is a session, what a definite no, and what an outage.
+func TestClientIsAStore(t *testing.T) { dialect.TestStore(t) }
+
 func TestAnswers(t *testing.T) {
-	const session, no, outage = "session", "no", "outage"
-	f := func(status int, contentType, body, want string) {
-		t.Helper()
-		stub := &upstreamtest.Stub{Answer: func(*http.Request) (int, http.Header, string) {
-			return status, http.Header{"Content-Type": {contentType}}, body
-		}}
-		_, err := newClient(t, stub.Start(t)).Session(t.Context(), upstream.Credential{Kind: upstream.Cookie, Value: []byte("secret")})
-		got := outage
-		if err == nil {
-			got = session
-		} else if upstream.Definite(err) {
-			got = no
-		}
-		if got != want {
-			t.Errorf("%d %q: %s (%v), want %s", status, body, got, err, want)
-		}
-	}
 	const json = "application/json"
-	good := body("s", "u")
-	f(200, json, good, session)
-	f(200, json, "null", no)
-	f(200, json, " null\n", no)
-	f(200, json, "", outage)
-	f(200, json, "{}", outage)
-	f(200, json, `"null"`, outage)
-	f(200, json, `{"session":null,"user":null}`, outage)
-	f(200, json, body("", "u"), outage)
-	f(200, json, body("s", ""), outage)
-	f(200, json, strings.Replace(good, `"user":{"id":"u"`, `"user":{"id":"other"`, 1), outage)
-	f(200, json, strings.Replace(good, expiresAt, "tomorrow", 1), outage)
-	f(401, json, `{"code":"UNAUTHORIZED"}`, no)
-	f(401, "text/html", `<title>Sign in</title>`, outage)
-	f(403, json, `{"code":"FORBIDDEN"}`, outage)
-	f(404, json, ``, outage)
-	f(429, json, `{"message":"Too many requests. Please try again later."}`, outage)
-	f(500, json, ``, outage)
+	f := dialect.Answers(t)
+	f(200, json, "null", "no")
+	f(200, json, " null\n", "no")
+	f(200, json, "{}", "outage")
+	f(200, json, `"null"`, "outage")
+	f(200, json, `{"session":null,"user":null}`, "outage")
+	f(200, json, strings.Replace(body("s", "u"), `"user":{"id":"u"`, `"user":{"id":"other"`, 1), "outage")
 }
 
 // TestQuestion tests that the copy of the session is never what answers, and where the question goes.
@@ -134,7 +73,7 @@ func TestQuestion(t *testing.T) {
 		var header http.Header
 		stub := &upstreamtest.Stub{Answer: func(r *http.Request) (int, http.Header, string) {
 			uri, header = r.RequestURI, r.Header
-			return 200, json, body("s", "u")
+			return 200, upstreamtest.JSON(), body("s", "u")
 		}}
 		base := stub.Start(t)
 		base.Path = path
@@ -164,7 +103,7 @@ func TestRenewed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{token, data}, a.Renewed); diff != "" {
+	if diff := cmp.Diff(upstreamtest.SetCookie(token, data), a.Renewed); diff != "" {
 		t.Errorf("renewed (-want +got):\n%s", diff)
 	}
 	if a, err = c.Session(t.Context(), upstream.Credential{Kind: upstream.Bearer, Value: []byte("v")}); err != nil || a.Renewed != nil {

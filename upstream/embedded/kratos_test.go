@@ -48,7 +48,7 @@ func TestKratosClient(t *testing.T) {
 
 	w.must("PATCH", "/admin/sessions/"+c.SessionID+"/extend", "")
 	a, err := ask(upstream.Cookie, "ory_kratos_session", c.SessionCookie.Value)
-	if err != nil || len(a.Renewed) != 1 || !strings.HasPrefix(a.Renewed[0], "ory_kratos_session=") {
+	if err != nil || len(a.Renewed) != 1 || !strings.HasPrefix(a.Renewed[0].Value, "ory_kratos_session=") {
 		t.Errorf("after an extension: renewed %q, %v", a.Renewed, err)
 	}
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -17,6 +18,12 @@ var ErrBusy = errors.New("too many questions wait for the session service")
 
 // ErrBreakerOpen is wrapped by the error of a question that was refused because the service has failed too often of late.
 var ErrBreakerOpen = errors.New("session service failed repeatedly and is left alone for a moment")
+
+// ErrPaused is wrapped by the error of a question that was refused because the service has said that it wants to be asked nothing for a while.
+var ErrPaused = errors.New("session service has been asked too often and is left alone as it wishes")
+
+// maxPause bounds for how long a service can have itself left alone. What it says may be a mistake, or somebody else's on the way.
+const maxPause = time.Minute
 
 // errAbandoned tells the breaker that a question says nothing about the service.
 var errAbandoned = errors.New("caller gave up")
@@ -45,6 +52,8 @@ type Guard struct {
 	shares  *shares
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	observe func(Result, time.Duration)
+	base    time.Time
+	until   atomic.Int64 // a time.Duration since base: when the service may be asked again
 
 	// Every question passes through all. Those about strangers pass through strangers first, which is narrower: however many there are,
 	// a part of the places is left for others, and no line of strangers stands before them.
@@ -63,6 +72,7 @@ func New(store upstream.Store, cfg Config) *Guard {
 		timeout:   cmp.Or(cfg.Timeout, time.Second),
 		shares:    newShares(cfg.UnknownPerClient),
 		observe:   cfg.Observe,
+		base:      time.Now(),
 		strangers: newTurnstile(inFlight-reserved(inFlight), waiting),
 		all:       newTurnstile(inFlight, waiting+inFlight), // strangers who are through may have to wait once more
 	}
@@ -84,7 +94,7 @@ func New(store upstream.Store, cfg Config) *Guard {
 func reserved(places int) int { return min(max(places/4, 1), places-1) }
 
 // Session asks the store within the limits. Besides the store's own errors it returns [upstream.ErrLimited] and outages: [ErrBusy],
-// [ErrBreakerOpen], and errors that wrap [context.DeadlineExceeded].
+// [ErrBreakerOpen], [ErrPaused], and errors that wrap [context.DeadlineExceeded].
 func (g *Guard) Session(ctx context.Context, c upstream.Credential) (a upstream.Answer, err error) {
 	err = g.Do(ctx, c.From, func(ctx context.Context) (err error) {
 		a, err = g.lookup(ctx, c)
@@ -160,6 +170,9 @@ func (g *Guard) inTurn(caller context.Context, first *turnstile, question func(c
 
 // protect asks unless the breaker is open. ctx is that of caller with the deadline.
 func (g *Guard) protect(caller, ctx context.Context, question func(context.Context) error) error {
+	if time.Since(g.base) < time.Duration(g.until.Load()) {
+		return ErrPaused
+	}
 	done, err := g.breaker.Allow()
 	if err != nil {
 		return ErrBreakerOpen
@@ -175,6 +188,10 @@ func (g *Guard) protect(caller, ctx context.Context, question func(context.Conte
 	err = ask(ctx, question)
 	if errors.Is(err, upstream.ErrNotSent) && !unasked(err) && ctx.Err() == nil {
 		err = ask(ctx, question)
+	}
+	if pause, wanted := errors.AsType[*upstream.Pause](err); wanted {
+		until := int64(time.Since(g.base) + min(pause.For, maxPause))
+		g.until.Store(max(g.until.Load(), until))
 	}
 	return err
 }

@@ -27,7 +27,7 @@ var alice = upstreamtest.Token("alice")
 // newFake returns a service that knows alice.
 func newFake() *upstreamtest.Fake {
 	fake := new(upstreamtest.Fake)
-	fake.Know(alice, upstream.Answer{Session: upstreamtest.Session("s1", "i1"), BelieveFor: time.Minute, Renewed: []string{"a=b"}})
+	fake.Know(alice, upstream.Answer{Session: upstreamtest.Session("s1", "i1"), BelieveFor: time.Minute, Renewed: upstreamtest.SetCookie("a=b")})
 	return fake
 }
 

@@ -40,6 +40,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	UserAgent string // what the service sees as User-Agent; empty is "gatehouse"
+
+	// Remaining, if not nil, is told how many questions are left of the service's limit, with every answer that says so.
+	Remaining func(questions int64)
 }
 
 func (cfg *Config) check() error {
@@ -63,6 +66,7 @@ type Client struct {
 	transport *http.Transport
 	base      url.URL
 	userAgent string
+	remaining func(int64)
 }
 
 // New returns a Client for the service that cfg describes. It opens no connection. The caller closes it.
@@ -107,6 +111,7 @@ func New(cfg Config) (*Client, error) {
 		},
 		base:      base,
 		userAgent: agent,
+		remaining: cfg.Remaining,
 	}, nil
 }
 
@@ -154,6 +159,9 @@ func (c *Client) Ask(ctx context.Context, q Question) (Reply, error) {
 		return Reply{}, fmt.Errorf("ask session service: %w: %w", upstream.ErrNotSent, err)
 	}
 	defer resp.Body.Close()
+	if left, told := remaining(resp.Header); told && c.remaining != nil {
+		c.remaining(left)
+	}
 	r := Reply{Status: resp.StatusCode, Header: resp.Header}
 	r.Body, r.BodyErr = readBody(ctx, resp)
 	return r, nil

@@ -56,7 +56,7 @@ func isTokenValue(b []byte) bool {
 }
 
 // cookieHeader writes values, which are separated by ';', as cookies of one name in their order. It reports false if they hold anything
-// but cookie-octets (RFC 6265 section 4.1.1), or nothing at all.
+// but cookie-octets (RFC 6265 section 4.1.1), or nothing at all, or if the name is only the beginning of one, and '*'.
 func cookieHeader(name string, values []byte) (string, bool) {
 	empty := true
 	for _, c := range values {
@@ -69,7 +69,7 @@ func cookieHeader(name string, values []byte) (string, bool) {
 		}
 	}
 	line := len(values) + (bytes.Count(values, []byte(";"))+1)*(len(name)+len("=; ")) // as long as the names make it
-	if empty || !IsToken(name) || len(values) > upstream.MaxCredential || line > 2*upstream.MaxCredential {
+	if empty || !IsToken(name) || strings.HasSuffix(name, "*") || len(values) > upstream.MaxCredential || line > 2*upstream.MaxCredential {
 		return "", false
 	}
 	return name + "=" + strings.ReplaceAll(string(values), ";", "; "+name+"="), true

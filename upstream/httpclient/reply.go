@@ -44,17 +44,16 @@ func (r *Reply) Time(path string) (time.Time, error) {
 
 // Renewed returns the Set-Cookie lines that renew the cookie which carried p. An answer to another kind of credential renews nothing,
 // even if the service thinks so.
-func (r *Reply) Renewed(p Proof) []string {
+func (r *Reply) Renewed(p Proof) (fields []upstream.Field) {
 	if p.Cookie == "" {
 		return nil
 	}
-	var lines []string
 	for _, line := range r.Header["Set-Cookie"] {
 		if name, _, found := strings.Cut(line, "="); found && name == p.Cookie && IsPrintable(line) {
-			lines = append(lines, line)
+			fields = append(fields, upstream.Field{Name: "Set-Cookie", Value: line})
 		}
 	}
-	return lines
+	return fields
 }
 
 // IsPage reports whether the body is a page for people, which no session API sends: something in front of the service asks us to sign in,
@@ -72,21 +71,19 @@ func (r *Reply) ContentType() string {
 }
 
 // Pass returns r as a caller may see it: with the headers of these names, each at most once, and the lines in renewed.
-func (r *Reply) Pass(renewed []string, names ...string) upstream.Reply {
+func (r *Reply) Pass(renewed []upstream.Field, names ...string) upstream.Reply {
 	out := upstream.Reply{Status: r.Status, Body: r.Body}
 	for _, name := range names {
 		if value := r.Header.Get(name); value != "" && IsPrintable(value) {
 			out.Header = append(out.Header, upstream.Field{Name: name, Value: value})
 		}
 	}
-	for _, line := range renewed {
-		out.Header = append(out.Header, upstream.Field{Name: "Set-Cookie", Value: line})
-	}
+	out.Header = append(out.Header, renewed...)
 	return out
 }
 
 // Outage says what a status means that is no answer, and where to look. It tells nothing of the body. question is the path that was asked,
-// and names the API that must be there.
+// and names the API that must be there. After too many questions it wraps a [*upstream.Pause], if the service says for how long.
 func (r *Reply) Outage(question string) error {
 	hint := "this is no answer of a session service: check its url, and what stands in front of it"
 	switch {
@@ -100,6 +97,9 @@ func (r *Reply) Outage(question string) error {
 		hint = "look at its log"
 	case r.Status >= 300 && r.Status < 400:
 		hint = "redirects are not followed: the url must lead to the public API itself"
+	}
+	if pause := r.Pause(); pause > 0 && r.Status == http.StatusTooManyRequests {
+		return fmt.Errorf("ask session service: status %d: %s: %w", r.Status, hint, &upstream.Pause{For: pause})
 	}
 	return fmt.Errorf("ask session service: status %d: %s", r.Status, hint)
 }

@@ -2,7 +2,6 @@ package kratos
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -20,27 +19,24 @@ const identityHeader = "X-Kratos-Authenticated-Identity-Id"
 // A reply is what Kratos says to a question.
 type reply struct{ httpclient.Reply }
 
+var statement = httpclient.Statement{
+	ID: "id", IdentityID: "identity.id", Active: "active", AuthenticatedAt: "authenticated_at", ExpiresAt: "expires_at",
+	Place: "the public API of Kratos",
+}
+
 // session judges a reply to the question. Its errors are definite where the service was, and outages otherwise.
 func (r *reply) session() (*upstream.Session, error) {
-	switch r.Status {
-	case http.StatusOK:
-		s, err := r.parse()
-		if err != nil {
-			return nil, fmt.Errorf("ask session service: status 200: %w", err)
-		}
-		return s, nil
-	case http.StatusUnauthorized:
-		if !r.IsPage() {
-			return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
-		}
-	case http.StatusForbidden:
-		if r.isError() {
-			return nil, &upstream.Refusal{
-				Status: r.Status, ContentType: r.ContentType(), ErrorID: r.errorID(), Body: r.Body, Redirect: r.redirect(),
-			}
+	if r.Status == http.StatusForbidden && r.isError() {
+		return nil, &upstream.Refusal{
+			Status: r.Status, ContentType: r.ContentType(), ErrorID: r.errorID(), Body: r.Body, Redirect: r.redirect(),
 		}
 	}
-	return nil, r.Outage("/sessions/whoami")
+	s, err := statement.Judge(&r.Reply, "/sessions/whoami", unmixed)
+	if err != nil {
+		return nil, err
+	}
+	s.AAL = r.level()
+	return s, nil
 }
 
 // Parse reads a session as Kratos states it at GET /sessions/whoami, from elsewhere than Kratos. The error wraps [upstream.ErrNoSession] if
@@ -53,63 +49,74 @@ func Parse(body []byte) (*upstream.Session, error) {
 	if r.Get("id").Str == "" || r.Get("identity.id").Str == "" {
 		return nil, errors.New("this has no id and no identity.id: want what Kratos answers at /sessions/whoami")
 	}
-	return r.parse()
-}
-
-// parse reads the body of a 200. GJSON reads it here as it does for identity headers and rules: of a repeated key, the first counts.
-func (r *reply) parse() (*upstream.Session, error) {
-	if r.BodyErr != nil {
-		return nil, r.BodyErr
-	}
-	if !gjson.ValidBytes(r.Body) {
-		return nil, errors.New("body is not JSON: the url must lead to the public API of Kratos")
-	}
-	id, identityID, active := r.Get("id"), r.Get("identity.id"), r.Get("active")
-	switch {
-	case id.Type != gjson.String || id.Str == "" || identityID.Type != gjson.String || identityID.Str == "":
-		return nil, errors.New("body names no session and identity: the url must lead to the public API of Kratos")
-	case active.Type == gjson.False:
-		return nil, fmt.Errorf("session is not active: %w", upstream.ErrNoSession)
-	case active.Type != gjson.True:
-		return nil, errors.New("body does not say whether the session is active")
-	}
-	if header := r.Header.Get(identityHeader); header != "" && header != identityID.Str {
-		return nil, errors.New("header and body name different identities: answers are mixed up on the way here")
-	}
-	expiresAt, err := r.Time("expires_at")
+	s, err := statement.Read(&r.Reply)
 	if err != nil {
 		return nil, err
 	}
-	authenticatedAt, err := r.Time("authenticated_at")
-	if err != nil {
-		return nil, err
-	}
-	aal, _ := upstream.ParseAAL(r.Get("authenticator_assurance_level").Str) // a level that is not known meets no requirement
-	return &upstream.Session{
-		ID:              id.Str,
-		IdentityID:      identityID.Str,
-		AAL:             aal,
-		AuthenticatedAt: authenticatedAt,
-		ExpiresAt:       expiresAt,
-		Body:            r.Body,
-	}, nil
+	s.AAL = r.level()
+	return s, nil
 }
 
-// believeFor reads Ory-Session-Cache-For, in seconds: https://www.ory.com/docs/concepts/cache. A bound that is there and cannot be
-// read leaves nothing to be believed.
+// unmixed tells an answer whose header and body are about different people. GJSON reads the body here as it does for identity headers and
+// rules: of a repeated key, the first counts.
+func unmixed(r *httpclient.Reply) error {
+	named := r.Get("identity.id").Str
+	if header := r.Header.Get(identityHeader); header != "" && named != "" && header != named {
+		return errors.New("header and body name different identities: answers are mixed up on the way here")
+	}
+	return nil
+}
+
+// level returns the assurance level of the session. One that is not known meets no requirement.
+func (r *reply) level() upstream.AAL {
+	aal, _ := upstream.ParseAAL(r.Get("authenticator_assurance_level").Str)
+	return aal
+}
+
+// believeFor reads how long the service allows an answer to be believed: Ory-Session-Cache-For, in seconds, and max-age, whichever is less.
+// A bound that is there and cannot be read leaves nothing to be believed. https://www.ory.com/docs/concepts/cache
 func (r *reply) believeFor() time.Duration {
-	lines := r.Header["Ory-Session-Cache-For"]
-	if len(lines) == 0 {
-		return upstream.Unlimited
-	}
-	seconds, err := strconv.ParseUint(lines[0], 10, 63)
-	if err != nil || len(lines) > 1 {
+	bound := upstream.Unlimited
+	if lines := r.Header["Ory-Session-Cache-For"]; len(lines) == 1 {
+		bound = seconds(lines[0])
+	} else if len(lines) > 1 {
 		return 0
 	}
-	if seconds > uint64(upstream.Unlimited/time.Second) {
+	return min(bound, r.maxAge())
+}
+
+// maxAge reads max-age of Cache-Control (RFC 9111 section 5.2.2.1), less the Age of an answer from a cache on the way. What Kratos itself
+// says of caching is for browsers, with every answer: no-store and its like say nothing here.
+func (r *reply) maxAge() time.Duration {
+	bound := upstream.Unlimited
+	for _, line := range r.Header["Cache-Control"] {
+		for directive := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+			if strings.EqualFold(name, "max-age") {
+				bound = min(bound, seconds(strings.Trim(value, `"`)))
+			}
+		}
+	}
+	if age := r.Header.Get("Age"); age != "" && bound != upstream.Unlimited {
+		n, err := strconv.ParseUint(age, 10, 31)
+		if err != nil {
+			return 0
+		}
+		bound = max(0, bound-time.Duration(n)*time.Second)
+	}
+	return bound
+}
+
+// seconds reads a number of seconds. What is none is no time at all.
+func seconds(text string) time.Duration {
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0
+	}
+	if n > uint64(upstream.Unlimited/time.Second) {
 		return upstream.Unlimited
 	}
-	return time.Duration(seconds) * time.Second
+	return time.Duration(n) * time.Second
 }
 
 // isError reports whether the body is an error in Kratos' own shape.

@@ -232,6 +232,18 @@ func TestBelieveFor(t *testing.T) {
 	f(0, "Ory-Session-Cache-For: 1e3")
 	f(0, "Ory-Session-Cache-For: 300, 300")
 	f(0, "Ory-Session-Cache-For: 300", "Ory-Session-Cache-For: 300")
+	f(upstream.Unlimited, "Cache-Control: private, no-cache, no-store, must-revalidate") // what Kratos says with every answer
+	f(150*time.Second, "Cache-Control: private, max-age=150")
+	f(150*time.Second, `Cache-Control: Max-Age="150"`, "Cache-Control: max-age=151")
+	f(150*time.Second, "Cache-Control: max-age=150", "Ory-Session-Cache-For: 300")
+	f(300*time.Second, "Cache-Control: max-age=600", "Ory-Session-Cache-For: 300")
+	f(140*time.Second, "Cache-Control: max-age=150", "Age: 10")
+	f(0, "Cache-Control: max-age=150", "Age: 151")
+	f(0, "Cache-Control: max-age=150", "Age: a while")
+	f(0, "Cache-Control: max-age=0")
+	f(0, "Cache-Control: max-age")
+	f(0, "Cache-Control: max-age=-1")
+	f(upstream.Unlimited, "Cache-Control: s-maxage=1, x-max-age=1")
 	f(0, "Ory-Session-Cache-For: 99999999999999999999")
 	f(upstream.Unlimited, "Ory-Session-Cache-For: 9223372036854775807")
 	f(9223372036*time.Second, "Ory-Session-Cache-For: 9223372036")
@@ -254,7 +266,7 @@ func TestRenewed(t *testing.T) {
 		t.Helper()
 		_, client := newPeer(t, say(response(status, goodBody, lines...)))
 		a, _ := client.Session(t.Context(), c)
-		if diff := cmp.Diff(want, a.Renewed); diff != "" {
+		if diff := cmp.Diff(upstreamtest.SetCookie(want...), a.Renewed); diff != "" {
 			t.Errorf("%v, status %d: renewed (-want +got):\n%s", c, status, diff)
 		}
 	}

@@ -16,7 +16,8 @@ type Config struct {
 	// URL is the base of the public API, http or https. Its path is kept, so that the question goes to <path>/sessions/whoami.
 	URL *url.URL
 
-	// Cookie is the name of the session cookie, for credentials that do not name theirs.
+	// Cookie is the name of the session cookie, for credentials that do not name theirs; or the beginning of one and '*', and then a
+	// credential that does not is nobody's.
 	Cookie string
 
 	// MaxConns bounds the connections to the service, and so the questions at once, those of [Client.Ready] included. Zero is no bound.
@@ -26,6 +27,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	UserAgent string // what the service sees as User-Agent; empty is "gatehouse"
+
+	// Remaining, if not nil, is told how many questions are left of the service's limit, with every answer that says so.
+	Remaining func(questions int64)
 }
 
 // A Client is an [upstream.Store] that asks Kratos. It is safe for concurrent use.
@@ -43,7 +47,7 @@ func New(cfg Config) (*Client, error) {
 	if !httpclient.IsToken(cfg.Cookie) {
 		return nil, fmt.Errorf("use kratos: cookie must be the name of a cookie, such as ory_kratos_session, and not %q", cfg.Cookie)
 	}
-	c, err := httpclient.New(httpclient.Config{URL: cfg.URL, MaxConns: cfg.MaxConns, Dial: cfg.Dial, UserAgent: cfg.UserAgent})
+	c, err := httpclient.New(httpclient.Config{URL: cfg.URL, MaxConns: cfg.MaxConns, Dial: cfg.Dial, UserAgent: cfg.UserAgent, Remaining: cfg.Remaining})
 	if err != nil {
 		return nil, fmt.Errorf("use kratos: %w", err)
 	}

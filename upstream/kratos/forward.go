@@ -46,7 +46,7 @@ func (c *Client) Forward(ctx context.Context, cred upstream.Credential, query []
 }
 
 // forward returns r as the caller of Forward may see it. Only a 200 names an identity, whatever else the service sends.
-func (r *reply) forward(renewed []string) upstream.Reply {
+func (r *reply) forward(renewed []upstream.Field) upstream.Reply {
 	if r.Status == http.StatusOK {
 		return r.Pass(renewed, "Content-Type", "Ory-Error-Id", identityHeader)
 	}

@@ -18,7 +18,7 @@ const (
 	Empty              // 200 without a body
 	Garbage            // 200 with a page of HTML
 	Redirect           // 302 to a login page
-	TooMany            // 429
+	TooMany            // 429 that does not say for how long
 	ServerError        // 500 that names an identity and says how long to cache, as one of Kratos' own does
 	DatabaseDown       // 401 to everybody, as Kratos says when its database fails, and not ready
 	NotReady           // whoami answers as ever, but the service is not ready

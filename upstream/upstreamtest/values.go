@@ -128,3 +128,11 @@ func (l Login) statement() []byte {
 	}
 	return append(body, '\n')
 }
+
+// SetCookie returns the header lines that set cookies, one for each of the lines given without their name, as in [upstream.Answer.Renewed].
+func SetCookie(lines ...string) (fields []upstream.Field) {
+	for _, line := range lines {
+		fields = append(fields, upstream.Field{Name: "Set-Cookie", Value: line})
+	}
+	return fields
+}

@@ -135,7 +135,6 @@ func (f Fault) disturb(a response) response {
 		a.header.Set("Location", "/self-service/login/browser")
 	case TooMany:
 		a = reply(http.StatusTooManyRequests, "application/json", `{"error":{"code":429,"status":"Too Many Requests"}}`+"\n")
-		a.header.Set("Retry-After", "1")
 	case ServerError:
 		a = reply(http.StatusInternalServerError, "application/json", decodeBody)
 		a.header.Set("X-Kratos-Authenticated-Identity-Id", "1de17173-0000-4000-8000-000000000500")

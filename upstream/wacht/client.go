@@ -21,6 +21,11 @@ const (
 	DevelopmentQuery = "__dev_session__"
 )
 
+var statement = httpclient.Statement{
+	ID: "data.id", IdentityID: "data.active_signin.user_id", AuthenticatedAt: "data.active_signin.created_at",
+	ExpiresAt: "data.active_signin.expires_at", Place: "the Frontend API of the deployment",
+}
+
 // A Config says where the deployment is and how to reach it.
 type Config struct {
 	HTTP httpclient.Config
@@ -37,6 +42,7 @@ type Client struct {
 	http    *httpclient.Client
 	names   httpclient.Names
 	session *url.URL
+	token   *url.URL
 }
 
 var _ upstream.Store = (*Client)(nil)
@@ -54,7 +60,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Development {
 		names.TokenHeader = DevelopmentHeader
 	}
-	return &Client{http: c, names: names, session: c.URL(whoami)}, nil
+	return &Client{http: c, names: names, session: c.URL(whoami), token: c.URL(tokenPath)}, nil
 }
 
 // Session asks whose session cred stands for. A credential of a kind that the deployment does not know, or one that cannot stand in a
@@ -64,7 +70,7 @@ func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstrea
 	if !ok {
 		return upstream.Answer{}, httpclient.ErrUnfit
 	}
-	r, err := c.http.Ask(ctx, c.question(p))
+	r, err := c.http.Ask(ctx, question(c.session, p))
 	if err != nil {
 		return upstream.Answer{}, err
 	}
@@ -72,18 +78,28 @@ func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstrea
 	if err != nil {
 		return upstream.Answer{}, err
 	}
-	return upstream.Answer{Session: s, BelieveFor: believeFor(cred.Value), Renewed: r.Renewed(p)}, nil
+	return upstream.Answer{Session: s, BelieveFor: believeFor(cred.Value), Renewed: renewed(&r, p)}, nil
 }
 
-// question asks with p. A token goes into the query, where current deployments look for it, and into the header, where older ones do.
-func (c *Client) question(p httpclient.Proof) httpclient.Question {
-	q := httpclient.Question{URL: c.session, Proof: p}
+// question asks at u with p. A token goes into the query, where current deployments look for it, and into the header, where older ones do.
+func question(u *url.URL, p httpclient.Proof) httpclient.Question {
 	if p.Header == DevelopmentHeader {
-		u := *c.session
-		u.RawQuery = url.Values{DevelopmentQuery: {p.Value}}.Encode()
-		q.URL = &u
+		with := *u
+		values := with.Query()
+		values.Set(DevelopmentQuery, p.Value)
+		with.RawQuery = values.Encode()
+		u = &with
 	}
-	return q
+	return httpclient.Question{URL: u, Proof: p}
+}
+
+// renewed returns what renews the credential that p carries: a cookie a cookie, and a token the header of tokens, if it is another one.
+func renewed(r *httpclient.Reply, p httpclient.Proof) []upstream.Field {
+	token := r.Header.Get(DevelopmentHeader)
+	if p.Header != DevelopmentHeader || token == "" || token == p.Value || !httpclient.IsPrintable(token) {
+		return r.Renewed(p)
+	}
+	return []upstream.Field{{Name: DevelopmentHeader, Value: token}}
 }
 
 // Close closes the connections that are idle. Questions in flight end by themselves.
@@ -91,53 +107,28 @@ func (c *Client) Close() { c.http.Close() }
 
 // session judges a reply. Its errors are definite where the service was, and outages otherwise.
 func session(r *httpclient.Reply) (*upstream.Session, error) {
-	switch r.Status {
-	case http.StatusOK:
-		s, err := parse(r)
-		if err != nil {
-			return nil, fmt.Errorf("ask session service: status 200: %w", err)
-		}
-		return s, nil
-	case http.StatusUnauthorized:
-		if !r.IsPage() {
-			return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
-		}
-	case http.StatusNotFound:
-		if r.IsJSON() && r.Get("message").Str == "Session not found" {
-			return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
-		}
+	if r.Status == http.StatusNotFound && r.IsJSON() && r.Get("message").Str == "Session not found" {
+		return nil, fmt.Errorf("ask session service: %w", upstream.ErrNoSession)
 	}
-	return nil, r.Outage(whoami)
+	s, err := statement.Judge(r, whoami, signedIn)
+	if err != nil {
+		return nil, err
+	}
+	s.AAL = upstream.AAL1
+	return s, nil
 }
 
-func parse(r *httpclient.Reply) (*upstream.Session, error) {
-	if r.BodyErr != nil {
-		return nil, r.BodyErr
-	}
-	id, signIn := r.Get("data.id"), r.Get("data.active_signin")
+// signedIn tells a session in which nobody is signed in.
+func signedIn(r *httpclient.Reply) error {
+	signIn := r.Get("data.active_signin")
 	switch {
-	case !r.IsJSON():
-		return nil, errors.New("body is not JSON: the url must lead to the Frontend API of the deployment")
-	case id.Str == "":
-		return nil, errors.New("body names no session: the url must lead to the Frontend API of the deployment")
-	case !signIn.IsObject() && signIn.Raw != "" && signIn.Raw != "null":
-		return nil, errors.New("active sign-in is not an object")
-	case !signIn.IsObject():
-		return nil, fmt.Errorf("nobody is signed in: %w", upstream.ErrNoSession)
+	case r.Get("data.id").Str == "":
+		return errors.New("body names no session: the url must lead to " + statement.Place)
+	case signIn.IsObject():
+		return nil
+	case signIn.Raw == "" || signIn.Raw == "null":
+		return fmt.Errorf("nobody is signed in: %w", upstream.ErrNoSession)
+	default:
+		return errors.New("active sign-in is not an object")
 	}
-	user := signIn.Get("user_id").Str
-	if user == "" {
-		return nil, errors.New("active sign-in names no user")
-	}
-	expiresAt, err := r.Time("data.active_signin.expires_at")
-	if err != nil {
-		return nil, err
-	}
-	authenticatedAt, err := r.Time("data.active_signin.created_at")
-	if err != nil {
-		return nil, err
-	}
-	return &upstream.Session{
-		ID: id.Str, IdentityID: user, AAL: upstream.AAL1, AuthenticatedAt: authenticatedAt, ExpiresAt: expiresAt, Body: r.Body,
-	}, nil
 }

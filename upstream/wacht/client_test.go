@@ -4,9 +4,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,15 +24,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	cookie    = "__session"
-	expiresAt = "2099-02-25T20:49:09.17Z"
 	signedOut = `{"status":200,"message":"","data":{"id":"91"},"session":{"id":"91"},"errors":null}`
 )
 
-var jsonType = http.Header{"Content-Type": {"application/json"}}
-
 func body(id, user string) string {
 	data := fmt.Sprintf(`{"id":%q,"active_signin":{"id":"7","session_id":%q,"user_id":%q,"created_at":"2026-01-01T00:00:00Z","expires_at":%q}}`,
-		id, id, user, expiresAt)
+		id, id, user, upstreamtest.End)
 	return `{"status":200,"message":"","data":` + data + `,"session":` + data + `,"errors":null}`
 }
 
@@ -46,85 +43,37 @@ func newClient(t *testing.T, base *url.URL, development bool) *wacht.Client {
 	return c
 }
 
-func TestClientIsAStore(t *testing.T) {
-	upstreamtest.TestStore(t, func(t *testing.T) upstreamtest.Subject {
-		var mu sync.Mutex
-		sessions := map[string]string{} // bodies by token
-		stub := &upstreamtest.Stub{Answer: func(r *http.Request) (int, http.Header, string) {
-			mu.Lock()
-			defer mu.Unlock()
-			token := r.URL.Query().Get("__dev_session__")
-			if c, err := r.Cookie(cookie); err == nil {
-				token = c.Value
-			}
-			if b := sessions[token]; b != "" && r.URL.Path == "/session" {
-				return 200, jsonType, b
-			}
-			return 200, jsonType, signedOut
-		}}
-		credential := func(k upstream.Kind, value string) upstream.Credential {
-			if k == upstream.Cookie {
-				return upstream.Credential{Kind: k, Name: cookie, Value: []byte(value)}
-			}
-			return upstream.Credential{Kind: k, Name: wacht.DevelopmentHeader, Value: []byte(value)}
+// dialect is Wacht in development, which says 200 to those who are not signed in.
+var dialect = upstreamtest.Dialect{
+	New:   func(t *testing.T, base *url.URL) upstream.Store { return newClient(t, base, true) },
+	Names: map[upstream.Kind]string{upstream.Cookie: cookie, upstream.SessionToken: wacht.DevelopmentHeader},
+	Session: func(n int) *upstream.Session {
+		id, user := fmt.Sprintf("10%d", n), fmt.Sprintf("20%d", n)
+		end, _ := time.Parse(time.RFC3339Nano, upstreamtest.End)
+		return &upstream.Session{ID: id, IdentityID: user, AAL: upstream.AAL1, ExpiresAt: end, Body: []byte(body(id, user))}
+	},
+	Nobody: func(*http.Request) (int, string) { return 200, signedOut },
+	Asked: func(r *http.Request) (upstream.Kind, string) {
+		if token := r.URL.Query().Get("__dev_session__"); token != "" && r.URL.Path == "/session" {
+			return upstream.SessionToken, token
 		}
-		s := stub.Subject(newClient(t, stub.Start(t), true))
-		s.Kinds = []upstream.Kind{upstream.Cookie, upstream.SessionToken}
-		s.SignIn = func(k upstream.Kind) (upstream.Credential, *upstream.Session) {
-			mu.Lock()
-			defer mu.Unlock()
-			n := len(sessions)
-			value, id, user := fmt.Sprintf("secret-%d", n), fmt.Sprintf("10%d", n), fmt.Sprintf("20%d", n)
-			sessions[value] = body(id, user)
-			end, _ := time.Parse(time.RFC3339Nano, expiresAt)
-			return credential(k, value), &upstream.Session{
-				ID: id, IdentityID: user, AAL: upstream.AAL1, ExpiresAt: end, Body: []byte(sessions[value]),
-			}
-		}
-		s.Stranger = func(k upstream.Kind) upstream.Credential { return credential(k, "nobody-at-all") }
-		return s
-	})
+		return upstreamtest.CookieOrBearer(r, "/session", cookie)
+	},
 }
 
-// TestAnswers tells what is a session, what a definite no, and what an outage.
+func TestClientIsAStore(t *testing.T) { dialect.TestStore(t) }
+
 func TestAnswers(t *testing.T) {
-	const session, no, outage = "session", "no", "outage"
-	f := func(status int, contentType, body, want string) {
-		t.Helper()
-		stub := &upstreamtest.Stub{Answer: func(*http.Request) (int, http.Header, string) {
-			return status, http.Header{"Content-Type": {contentType}}, body
-		}}
-		_, err := newClient(t, stub.Start(t), false).Session(t.Context(), upstream.Credential{Kind: upstream.Cookie, Value: []byte("secret")})
-		got := outage
-		if err == nil {
-			got = session
-		} else if upstream.Definite(err) {
-			got = no
-		}
-		if got != want {
-			t.Errorf("%d %q: %s (%v), want %s", status, body, got, err, want)
-		}
-	}
 	const json = "application/json"
-	good := body("s", "u")
-	f(200, json, good, session)
-	f(200, json, signedOut, no)
-	f(200, json, `{"data":{"id":"91","active_signin":null}}`, no)
-	f(200, json, `{"data":{"id":"91","active_signin":"yes"}}`, outage)
-	f(200, json, `{"data":{"id":"91","active_signin":{}}}`, outage)
-	f(200, json, `{"data":null}`, outage)
-	f(200, json, `null`, outage)
-	f(200, json, ``, outage)
-	f(200, json, body("", "u"), outage)
-	f(200, json, body("s", ""), outage)
-	f(200, json, strings.Replace(good, expiresAt, "tomorrow", 1), outage)
-	f(401, json, `{"status":401,"message":"Invalid session"}`, no)
-	f(401, "text/html", `<title>Sign in</title>`, outage)
-	f(404, json, `{"status":404,"message":"Session not found"}`, no)
-	f(404, json, `{"message":"Deployment not found"}`, outage)
-	f(403, json, `{}`, outage)
-	f(429, json, `{}`, outage)
-	f(500, json, `{"errors":[{"code":"INTERNAL"}]}`, outage)
+	f := dialect.Answers(t)
+	f(200, json, signedOut, "no")
+	f(200, json, `{"data":{"id":"91","active_signin":null}}`, "no")
+	f(200, json, `{"data":{"id":"91","active_signin":"yes"}}`, "outage")
+	f(200, json, `{"data":{"id":"91","active_signin":{}}}`, "outage")
+	f(200, json, `{"data":null}`, "outage")
+	f(200, json, `null`, "outage")
+	f(404, json, `{"status":404,"message":"Session not found"}`, "no")
+	f(404, json, `{"message":"Deployment not found"}`, "outage")
 }
 
 // TestQuestion tests how each kind of credential is presented, and that none is presented to a deployment that does not take it.
@@ -134,7 +83,7 @@ func TestQuestion(t *testing.T) {
 		var got []string
 		stub := &upstreamtest.Stub{Answer: func(r *http.Request) (int, http.Header, string) {
 			got = []string{r.Method + " " + r.RequestURI, r.Header.Get("Cookie"), r.Header.Get(wacht.DevelopmentHeader)}
-			return 200, jsonType, body("s", "u")
+			return 200, upstreamtest.JSON(), body("s", "u")
 		}}
 		_, err := newClient(t, stub.Start(t), development).Session(t.Context(), upstream.Credential{Kind: k, Value: []byte("a+b")})
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -160,7 +109,7 @@ func TestBelieveFor(t *testing.T) {
 			if head, claims, ok := strings.Cut(token, "|"); ok {
 				token = head + "." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".sig"
 			}
-			stub := &upstreamtest.Stub{Answer: func(*http.Request) (int, http.Header, string) { return 200, jsonType, body("s", "u") }}
+			stub := &upstreamtest.Stub{Answer: func(*http.Request) (int, http.Header, string) { return 200, upstreamtest.JSON(), body("s", "u") }}
 			base := &url.URL{Scheme: "http", Host: "frontend.example.com"}
 			c, err := wacht.New(wacht.Config{HTTP: httpclient.Config{URL: base, Dial: stub.Pipe(t)}, Cookie: cookie})
 			if err != nil {
@@ -193,7 +142,94 @@ func TestRenewed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{line}, a.Renewed); diff != "" {
+	if diff := cmp.Diff(upstreamtest.SetCookie(line), a.Renewed); diff != "" {
 		t.Errorf("renewed (-want +got):\n%s", diff)
+	}
+}
+
+// TestRenewedToken tests that a renewed token reaches the caller who presented a token, and no other.
+func TestRenewedToken(t *testing.T) {
+	f := func(k upstream.Kind, header string, want []upstream.Field) {
+		t.Helper()
+		stub := &upstreamtest.Stub{Answer: func(*http.Request) (int, http.Header, string) {
+			return 200, http.Header{"Content-Type": {"application/json"}, "X-Development-Session": {header}}, body("s", "u")
+		}}
+		a, err := newClient(t, stub.Start(t), true).Session(t.Context(), upstream.Credential{Kind: k, Value: []byte("old")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, a.Renewed); diff != "" {
+			t.Errorf("%v %q: renewed (-want +got):\n%s", k, header, diff)
+		}
+	}
+	f(upstream.SessionToken, "new", []upstream.Field{{Name: "X-Development-Session", Value: "new"}})
+	f(upstream.SessionToken, "old", nil)
+	f(upstream.SessionToken, "", nil)
+	f(upstream.SessionToken, "n\xc3\xa9w", nil)
+	f(upstream.Cookie, "new", nil)
+}
+
+// TestToken tests what is asked for a token, and what is made of the answers.
+func TestToken(t *testing.T) {
+	client := netip.MustParseAddr("192.0.2.1")
+	var got []string
+	ask := func(k upstream.Kind, template string, client netip.Addr, status int, header http.Header, body string) (wacht.Token, error) {
+		stub := &upstreamtest.Stub{Answer: func(r *http.Request) (int, http.Header, string) {
+			got = []string{r.Method + " " + r.RequestURI, r.Header.Get("Cookie"), r.Header.Get("X-Wacht-Forwarded-For")}
+			return status, header, body
+		}}
+		return newClient(t, stub.Start(t), true).Token(t.Context(), upstream.Credential{Kind: k, Value: []byte("v")}, template, client)
+	}
+	const token = `{"status":200,"data":{"token":"t","expires":4075735749170}}`
+	end := time.UnixMilli(4075735749170).Add(-5 * time.Second)
+	header := http.Header{"Content-Type": {"application/json"}, "Set-Cookie": {cookie + "=new"}, "X-Other": {"x"}}
+
+	a, err := ask(upstream.Cookie, "", client, 200, header, token)
+	want := wacht.Token{Until: end, Renewed: upstreamtest.SetCookie(cookie + "=new"), Reply: upstream.Reply{
+		Status: 200, Header: []upstream.Field{{Name: "Content-Type", Value: "application/json"}}, Body: []byte(token),
+	}}
+	if diff := cmp.Diff(want, a); err != nil || diff != "" {
+		t.Errorf("token (%v) (-want +got):\n%s", err, diff)
+	}
+	if diff := cmp.Diff([]string{"GET /session/token", cookie + "=v", "192.0.2.1"}, got); diff != "" {
+		t.Errorf("question (-want +got):\n%s", diff)
+	}
+	_, _ = ask(upstream.SessionToken, "a-b", netip.Addr{}, 200, header, token)
+	if diff := cmp.Diff([]string{"GET /session/token?__dev_session__=v&template=a-b", "", ""}, got); diff != "" {
+		t.Errorf("question (-want +got):\n%s", diff)
+	}
+
+	f := func(status int, header http.Header, body, verdict string, life time.Duration) {
+		t.Helper()
+		now := time.Now()
+		a, err := ask(upstream.Cookie, "", client, status, header, body)
+		is := fmt.Sprint(a.Reply.Status)
+		if err != nil {
+			is = "outage"
+			if upstream.Definite(err) {
+				is = "no"
+			}
+		}
+		if left := a.Until.Sub(now); is != verdict || life == 0 && !a.Until.IsZero() || life > 0 && (left < life || left > life+time.Minute) {
+			t.Errorf("%d %q: %s (%v), to be given out for %v, want %s, %v", status, body, is, err, left, verdict, life)
+		}
+	}
+	json := upstreamtest.JSON()
+	f(429, json, `{"message":"Too many token exchange requests"}`, "429", time.Second)
+	f(429, http.Header{"Retry-After": {"30"}}, `{}`, "429", 30*time.Second)
+	f(429, http.Header{"Retry-After": {"86400"}}, `{}`, "429", time.Minute)
+	f(400, json, `{"message":"unknown template"}`, "400", 0)
+	f(400, json, `no`, "outage", 0)
+	f(401, json, `{}`, "no", 0)
+	f(401, http.Header{"Content-Type": {"text/html"}}, `{}`, "outage", 0)
+	f(404, json, `{"message":"Deployment not found"}`, "outage", 0)
+	f(500, json, `{}`, "outage", 0)
+	f(200, json, `{"data":{"token":"","expires":4075735749170}}`, "outage", 0)
+	f(200, json, `{"data":{"token":"t","expires":"soon"}}`, "outage", 0)
+	f(200, json, `{"data":{"token":"t"}}`, "outage", 0)
+	f(200, json, `{"data":{"token":"t","expires":1e300}}`, "outage", 0)
+	f(200, json, ``, "outage", 0)
+	if _, err := ask(upstream.Bearer, "", client, 200, header, token); !upstream.Definite(err) {
+		t.Errorf("about a bearer token: %v", err)
 	}
 }

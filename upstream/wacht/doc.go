@@ -7,7 +7,7 @@
 // host that is no deployment is an outage, like everything else. https://docs.wacht.dev
 //
 // In production the credential is a cookie with a signed token. In development it is the same token in a query parameter or header, and
-// the service renews it in a header of its own. A token says when it ends, and nothing is believed beyond that.
+// the service renews it in a header of its own, for all who asked at once. A token says when it ends, and nothing is believed beyond that.
 //
 // The service states no assurance level. A session of it has aal1.
 package wacht
