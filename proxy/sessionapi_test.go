@@ -21,10 +21,17 @@ import (
 // fakeCalls have /api and what is below it. What ends in /list changes nothing, and what ends in /token is told by its body. They note what
 // they are told, in order.
 type fakeCalls struct {
+	mu   sync.Mutex
 	err  error             // of Begin
 	told func(what string) // how calls end; may be nil
-	mu   sync.Mutex
 	all  []string
+}
+
+// set changes what the calls do from now on.
+func (f *fakeCalls) set(err error, told func(what string)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err, f.told = err, told
 }
 
 func (f *fakeCalls) Has(path []byte) bool {
@@ -47,8 +54,8 @@ func (f *fakeCalls) Begin(_ context.Context, c proxy.APICall) (proxy.APIEnding, 
 			note += " from somebody else"
 		}
 	}
-	f.note(note)
-	return f, f.err
+	_, err := f.note(note)
+	return f, err
 }
 
 func (f *fakeCalls) End(_ context.Context, status int, issued []upstream.Credential) {
@@ -56,16 +63,16 @@ func (f *fakeCalls) End(_ context.Context, status int, issued []upstream.Credent
 	for _, cred := range issued {
 		note += " " + keyOf(cred)
 	}
-	f.note(note)
-	if f.told != nil {
-		f.told(note)
+	if told, _ := f.note(note); told != nil {
+		told(note)
 	}
 }
 
-func (f *fakeCalls) note(s string) {
+func (f *fakeCalls) note(s string) (told func(string), err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.all = append(f.all, s)
+	return f.told, f.err
 }
 
 // notes returns what was noted since it was called last.
@@ -171,10 +178,10 @@ func TestSessionAPIForgetsBeforeItAnswers(t *testing.T) {
 			})
 			g, _, calls := newAPIGateway(t, service)
 			told, release := make(chan string), make(chan struct{})
-			calls.told = func(note string) {
+			calls.set(nil, func(note string) {
 				told <- note
 				<-release
-			}
+			})
 			c := g.dial()
 			c.send(request("DELETE", "/api/session", "", alice))
 			if note := receive(t, told); note != fmt.Sprint("end ", status) {
@@ -251,14 +258,14 @@ func TestSessionAPIWithoutService(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	calls.err = errOutage
+	calls.set(errOutage, nil)
 	f(503, policy.Unavailable, policy.StoreUnavailable, begin)
-	calls.err = fmt.Errorf("ask: %w", upstream.ErrLimited)
+	calls.set(fmt.Errorf("ask: %w", upstream.ErrLimited), nil)
 	f(429, policy.Limited, policy.TooManyUnknown, begin)
 	if n := len(service.heads()); n != 0 {
 		t.Errorf("%d calls were passed on", n)
 	}
-	calls.err = nil
+	calls.set(nil, nil)
 	f(200, policy.Allowed, policy.PassedThrough, begin, "end 200")
 	service.stop()
 	f(502, policy.Allowed, policy.StoreUnavailable, begin)
@@ -330,6 +337,20 @@ func TestSessionAPICutOffInTheMiddle(t *testing.T) {
 	receive(t, arrived)
 	c.closeWrite()
 	if res := c.next("POST"); res.StatusCode != 400 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if diff := cmp.Diff([]string{"begin POST /api/form", "end 0"}, calls.notes()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A body in chunks that turns out to be too long is cut off where it is. What the service has got of it may have been enough.
+func TestSessionAPIEndlessBody(t *testing.T) {
+	service := answering(t, ok("x"))
+	g, _, calls := newAPIGateway(t, service)
+	res := g.ask(fmt.Sprintf("POST /api/form HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n",
+		5<<20+1, strings.Repeat("x", 5<<20+1)))
+	if res.StatusCode != 413 {
 		t.Errorf("status %d", res.StatusCode)
 	}
 	if diff := cmp.Diff([]string{"begin POST /api/form", "end 0"}, calls.notes()); diff != "" {
@@ -422,6 +443,7 @@ func TestSessionAPIOfSeveral(t *testing.T) {
 		shop := &proxy.Service{
 			Label: "shop", Sessions: s.Service.Sessions, Tag: s.Service.Tag,
 			Credentials: proxy.Credentials{TokenHeader: "X-Shop-Token", Cookie: "shop_session"},
+			API:         &proxy.SessionAPI{Calls: &noCalls{}}, // of other paths
 		}
 		s.Services = []*proxy.Service{shop, staff}
 		s.Rules = []policy.Rule{
@@ -454,6 +476,11 @@ func TestSessionAPIOfSeveral(t *testing.T) {
 		t.Errorf("the application was asked %d times, and the service %d times", a, s)
 	}
 }
+
+// noCalls have no path.
+type noCalls struct{ fakeCalls }
+
+func (*noCalls) Has([]byte) bool { return false }
 
 // Without the API, its paths are the application's.
 func TestNoSessionAPI(t *testing.T) {
