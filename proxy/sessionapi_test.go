@@ -1,13 +1,11 @@
 package proxy_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,80 +15,6 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
-
-// fakeCalls have /api and what is below it. What ends in /list changes nothing, and what ends in /token is told by its body. They note what
-// they are told, in order.
-type fakeCalls struct {
-	err  error             // of Begin
-	told func(what string) // how calls end; may be nil
-	mu   sync.Mutex
-	all  []string
-}
-
-func (f *fakeCalls) Has(path []byte) bool {
-	return string(path) == "/api" || strings.HasPrefix(string(path), "/api/")
-}
-
-func (f *fakeCalls) Traits(_, path []byte) (changes, bodied bool) {
-	p := string(path)
-	return !strings.HasSuffix(p, "/list"), strings.HasSuffix(p, "/token")
-}
-
-func (f *fakeCalls) Begin(_ context.Context, c proxy.APICall) (proxy.APIEnding, error) {
-	note := fmt.Sprintf("begin %s %s", c.Method, c.Path)
-	if c.Body != nil {
-		note += fmt.Sprintf(" %q", c.Body)
-	}
-	for _, cred := range c.Presented {
-		note += " " + keyOf(cred)
-		if cred.From != c.From {
-			note += " from somebody else"
-		}
-	}
-	f.note(note)
-	return f, f.err
-}
-
-func (f *fakeCalls) End(_ context.Context, status int, issued []upstream.Credential) {
-	note := fmt.Sprint("end ", status)
-	for _, cred := range issued {
-		note += " " + keyOf(cred)
-	}
-	f.note(note)
-	if f.told != nil {
-		f.told(note)
-	}
-}
-
-func (f *fakeCalls) note(s string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.all = append(f.all, s)
-}
-
-// notes returns what was noted since it was called last.
-func (f *fakeCalls) notes() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := f.all
-	f.all = nil
-	return all
-}
-
-// newAPIGateway returns a gateway that serves the API of a service, beside an application that answers "app".
-func newAPIGateway(t *testing.T, service *scriptedApp, changes ...func(*setup)) (*gateway, *scriptedApp, *fakeCalls) {
-	t.Helper()
-	app, calls := answering(t, ok("app")), &fakeCalls{}
-	g := newGateway(t, app, append([]func(*setup){func(s *setup) {
-		at := s.App
-		at.Name, at.Address = "service", service.Addr().String()
-		pool := proxy.NewApp(at)
-		t.Cleanup(pool.Close)
-		s.API = &proxy.SessionAPI{Service: pool, Calls: calls, Takes: s.Credentials}
-		s.Explain = true
-	}}, changes...)...)
-	return g, app, calls
-}
 
 // What a service is sent, and what the client gets of its answer, is what the other has sent, but for what belongs to one connection, and
 // for what only Gatehouse may say.
@@ -171,10 +95,10 @@ func TestSessionAPIForgetsBeforeItAnswers(t *testing.T) {
 			})
 			g, _, calls := newAPIGateway(t, service)
 			told, release := make(chan string), make(chan struct{})
-			calls.told = func(note string) {
+			calls.set(nil, func(note string) {
 				told <- note
 				<-release
-			}
+			})
 			c := g.dial()
 			c.send(request("DELETE", "/api/session", "", alice))
 			if note := receive(t, told); note != fmt.Sprint("end ", status) {
@@ -251,14 +175,14 @@ func TestSessionAPIWithoutService(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	calls.err = errOutage
+	calls.set(errOutage, nil)
 	f(503, policy.Unavailable, policy.StoreUnavailable, begin)
-	calls.err = fmt.Errorf("ask: %w", upstream.ErrLimited)
+	calls.set(fmt.Errorf("ask: %w", upstream.ErrLimited), nil)
 	f(429, policy.Limited, policy.TooManyUnknown, begin)
 	if n := len(service.heads()); n != 0 {
 		t.Errorf("%d calls were passed on", n)
 	}
-	calls.err = nil
+	calls.set(nil, nil)
 	f(200, policy.Allowed, policy.PassedThrough, begin, "end 200")
 	service.stop()
 	f(502, policy.Allowed, policy.StoreUnavailable, begin)
@@ -330,6 +254,20 @@ func TestSessionAPICutOffInTheMiddle(t *testing.T) {
 	receive(t, arrived)
 	c.closeWrite()
 	if res := c.next("POST"); res.StatusCode != 400 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if diff := cmp.Diff([]string{"begin POST /api/form", "end 0"}, calls.notes()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A body in chunks that turns out to be too long is cut off where it is. What the service has got of it may have been enough.
+func TestSessionAPIEndlessBody(t *testing.T) {
+	service := answering(t, ok("x"))
+	g, _, calls := newAPIGateway(t, service)
+	res := g.ask(fmt.Sprintf("POST /api/form HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n",
+		5<<20+1, strings.Repeat("x", 5<<20+1)))
+	if res.StatusCode != 413 {
 		t.Errorf("status %d", res.StatusCode)
 	}
 	if diff := cmp.Diff([]string{"begin POST /api/form", "end 0"}, calls.notes()); diff != "" {
@@ -422,6 +360,7 @@ func TestSessionAPIOfSeveral(t *testing.T) {
 		shop := &proxy.Service{
 			Label: "shop", Sessions: s.Service.Sessions, Tag: s.Service.Tag,
 			Credentials: proxy.Credentials{TokenHeader: "X-Shop-Token", Cookie: "shop_session"},
+			API:         &proxy.SessionAPI{Calls: &noCalls{}}, // of other paths
 		}
 		s.Services = []*proxy.Service{shop, staff}
 		s.Rules = []policy.Rule{
