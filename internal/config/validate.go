@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-proxy/gatehouse/internal/parts"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
@@ -134,6 +135,9 @@ func (l *loader) validateFaces(c *Config) {
 	}
 	if c.Hooks != nil {
 		faces = append(faces, struct{ key, path string }{"hooks.path", c.Hooks.Path})
+	}
+	if c.ForwardAuth.GRPCListen != "" {
+		l.check("forward_auth.grpc_listen", parts.GRPC.Fault())
 	}
 	for i, a := range faces {
 		if fault := facePathFault(a.path); fault != "" {
