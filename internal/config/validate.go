@@ -25,6 +25,9 @@ func (l *loader) validate(c *Config) {
 	l.validateRouteUpstreams(c)
 	l.validateHeaders(c.IdentityHeaders)
 	l.validateToken(c)
+	if c.IdentityToken != nil && !c.Whoami.KeepBody {
+		l.report("whoami.keep_body", "identity_token signs what the session service says at any time: leave this out, or that")
+	}
 	l.validateFaces(c)
 	l.validateLogin(c.Login)
 	l.validateHooks(c.Hooks)
