@@ -11,18 +11,19 @@ import "encoding/binary"
 
 const (
 	shortestCopy = 6 // what is shorter is told in as many bytes
-	foldBits     = 12
+	foldBits     = 11
+	longestFold  = 1<<16 - 1 // of reference and text together; what is longer is told as it is
 )
 
 // appendFolded appends text, folded, to dst.
 func appendFolded(dst []byte, reference, text string) []byte {
 	whole := append(append(make([]byte, 0, len(reference)+len(text)), reference...), text...)
-	var table [1 << foldBits]int32 // by hash, where the latest such piece begins, plus 1
+	var table [1 << foldBits]uint16 // by hash, where the latest such piece begins, plus 1
 	told := len(reference)
-	for i := 0; i+8 <= len(whole); {
+	for i := 0; i+8 <= len(whole) && len(whole) <= longestFold; {
 		place := &table[binary.LittleEndian.Uint64(whole[i:])<<(64-8*shortestCopy)*0x9e3779b97f4a7c15>>(64-foldBits)]
 		from := int(*place) - 1
-		*place = int32(i + 1)
+		*place = uint16(i + 1)
 		n := 0
 		if i >= len(reference) && from >= 0 {
 			n = alike(whole, from, i)

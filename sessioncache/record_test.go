@@ -82,7 +82,8 @@ func TestReferences(t *testing.T) {
 	for n := range uint64(100) {
 		f(noise(n), 1010)
 	}
-	f(strings.Repeat("x", 64<<10), 1000)
+	f(strings.Repeat("x", 60<<10), 1000)
+	f(strings.Repeat("x", 64<<10), 64<<10+10)
 	learned := *refs.learned.Load()
 	if len(learned) != 3 {
 		t.Errorf("%d references were learned, want the empty one and two", len(learned))
