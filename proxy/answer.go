@@ -91,7 +91,10 @@ func (r *request) recallWhoami() bool {
 	if c := r.Present(service); c.Malformed || c.Kind == upstream.NoCredential {
 		return false
 	}
-	answer, ok := recall(service.Sessions, r.credential.Credential)
+	answer, ok := recall(service.statements(), r.credential.Credential)
+	if ok {
+		_, ok = answer.Session.Words()
+	}
 	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.SessionValid, Session: answer.Session, Source: answer.Source}
 	return ok
 }
@@ -121,7 +124,7 @@ func (r *request) appendAnswer(dst []byte, last bool) []byte {
 	dst = append(dst, "HTTP/1.1 200 OK\r\n"...)
 	dst = append(dst, r.dates.line(r.began)...)
 	if r.face == WhoamiFace {
-		body = whoamiBody(r.decision.Session)
+		body, _ = r.decision.Session.Words()
 		dst = appendField(dst, []byte(fasthttp.HeaderContentType), r.whoamiType())
 	}
 	if !r.head.is("HEAD") || len(body) > 0 {

@@ -92,9 +92,11 @@ func (g *Gate) Decide(ctx context.Context, t Target, from Presenter) policy.Deci
 		}
 		c := from.Present(service)
 		g.identify(ctx, service, c, upstream.Unlimited, &d)
-		if judge(p, &d); d.Verdict == policy.Denied && d.Source != upstream.Asked && d.Source != upstream.Coalesced {
-			// What is remembered does not meet what the route requires, but the person may have signed in anew since: the service is asked
-			// again before anybody is turned away. Sessions bounds how often, for one session.
+		judge(p, &d)
+		remembered := d.Source != upstream.Asked && d.Source != upstream.Coalesced
+		if d.Verdict == policy.Denied && remembered || errors.Is(d.Err, policy.ErrForgotten) {
+			// What is remembered does not meet what the route requires, but the person may have signed in anew since, or it is too little to be
+			// told to the application: the service is asked again before anybody is turned away. Sessions bounds how often, for one session.
 			d = policy.Decision{Route: route}
 			g.identify(ctx, service, c, sinceNow, &d)
 			judge(p, &d)

@@ -14,6 +14,7 @@ type Service struct {
 	Label         string // its name in the configuration; empty if it is the only one
 	Credentials   Credentials
 	Sessions      Sessions
+	Statements    Sessions                         // has what whoami tells, if Sessions has not; nil if it has
 	Passthrough   Passthrough                      // nil if a query makes no difference to whoami
 	WhoamiDialect WhoamiDialect                    // nil is that of Kratos
 	Tag           func(upstream.Credential) string // how logs name a credential
@@ -29,6 +30,14 @@ type Service struct {
 
 // Name implements [policy.Service].
 func (s *Service) Name() string { return s.Label }
+
+// statements returns whom whoami asks.
+func (s *Service) statements() Sessions {
+	if s.Statements != nil {
+		return s.Statements
+	}
+	return s.Sessions
+}
 
 var _ policy.Service = (*Service)(nil)
 

@@ -40,7 +40,7 @@ func (r *request) whoami() {
 	case len(query) > 0 && service.Passthrough != nil:
 		r.whoamiPassedThrough(query)
 	default:
-		answer, err := service.Sessions.Lookup(r.base, r.credential.Credential, r.head.wantedAge())
+		answer, err := service.statements().Lookup(r.base, r.credential.Credential, r.head.wantedAge())
 		if err != nil {
 			r.whoamiFailed(err)
 			return
@@ -51,11 +51,16 @@ func (r *request) whoami() {
 
 // whoamiKnown answers with a session.
 func (r *request) whoamiKnown(answer *upstream.Answer) {
+	words, kept := answer.Session.Words()
+	if !kept { // they must be
+		r.whoamiFailed(policy.ErrForgotten)
+		return
+	}
 	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.SessionValid, Session: answer.Session, Source: answer.Source}
 	r.ctx.Response.Header.SetContentTypeBytes(r.whoamiType())
 	r.tellWhoami(&r.ctx.Response.Header)
 	r.renew(answer.Renewed)
-	r.ctx.Response.SetBodyRaw(whoamiBody(answer.Session)) // immutable, so that it need not be copied
+	r.ctx.Response.SetBodyRaw(words) // immutable, so that they need not be copied
 }
 
 // tellWhoami says what goes with the body of an answer with a session.
@@ -76,14 +81,6 @@ func (r *request) whoamiType() []byte {
 		return plainJSON
 	}
 	return kratosJSON
-}
-
-// whoamiBody returns the body of an answer with a session.
-func whoamiBody(s *upstream.Session) []byte {
-	if s.Told != nil {
-		return s.Told
-	}
-	return s.Body
 }
 
 // kratosHead sets what Kratos says with every answer, and returns the head of the response.

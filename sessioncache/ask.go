@@ -74,6 +74,7 @@ type flight struct {
 	done     chan struct{}
 	err      error
 	entry    *entry // the session, if err is nil
+	kept     *entry // what is remembered of it
 	renewed  []upstream.Field
 	remember bool // err is a no that may be remembered
 }
@@ -239,6 +240,7 @@ func (c *Cache) fly(f *flight, cred upstream.Credential) {
 		f.err = nil
 		f.entry = newEntry(f.digest, a, f.askedSeq, f.askedAt, &c.cfg)
 		f.renewed = a.Renewed
+		f.kept = c.keep(f.entry)
 	case errors.Is(err, upstream.ErrNoSession):
 		f.err = c.doubt(f, err)
 		if upstream.Definite(f.err) {
@@ -251,6 +253,14 @@ func (c *Cache) fly(f *flight, cred upstream.Credential) {
 	default:
 		f.err = err
 	}
+}
+
+// keep returns e as it is remembered.
+func (c *Cache) keep(e *entry) *entry {
+	if c.cfg.Prepare != nil {
+		_ = guarded(func() error { c.cfg.Prepare(e.session); return nil })
+	}
+	return newRecord(e, c.refs, !c.cfg.DropBody).wake(c.refs)
 }
 
 // known reports whether the flight is about a session that is still held.
@@ -294,16 +304,16 @@ func (c *Cache) land(f *flight) {
 	defer c.mu.Unlock()
 	at := c.now()
 	switch {
-	case f.entry != nil:
-		f.entry.renew = len(f.renewed) > 0 && f.waiting == 0
-		if f.entry.renew {
-			f.entry.nextAsk.Store(int64(f.askedAt + everySecond))
+	case f.kept != nil:
+		if len(f.renewed) > 0 && f.waiting == 0 {
+			f.kept = f.kept.record.renewing().wake(c.refs)
+			f.kept.nextAsk.Store(int64(f.askedAt + everySecond))
 		}
 		if f.joined {
-			c.joined.add(c.digests.session(f.entry.session.ID), f.entry)
+			c.joined.add(c.digests.session(f.kept.session.ID), f.kept)
 		} else {
-			c.window.add(f.digest, f.entry)
-			c.hot.offer(f.entry, at)
+			c.window.add(f.digest, f.kept)
+			c.hot.offer(f.kept, at)
 		}
 		c.negatives.Remove(f.digest)
 	case f.remember && c.cfg.NegativeFor > 0:

@@ -18,6 +18,13 @@ type Config struct {
 
 	Size int // sessions; at least 1
 
+	// DropBody says that of what is remembered [upstream.Session.Statement] need not be kept, which is most of it.
+	DropBody bool
+
+	// Prepare is called with each session that the service states, before it is remembered, so that its memo can be remembered with it.
+	// May be nil.
+	Prepare func(*upstream.Session)
+
 	FreshFor    time.Duration // how long a session is believed without asking; at least 100ms
 	StaleFor    time.Duration // how long after that it may be served while the service is asked or does not answer; 0 is never
 	NegativeFor time.Duration // how long it is remembered that there is no session; 0 is not at all
@@ -66,6 +73,7 @@ type Cache struct {
 	base      time.Time // the monotonic clock counts from here
 	readiness *readiness
 
+	refs      *references
 	hot       *hotTable
 	window    bounded[*entry]
 	joined    *joinedTable
@@ -101,7 +109,8 @@ func New(store upstream.Store, cfg Config) (*Cache, error) {
 	if cfg.Known == nil {
 		cfg.Known = store
 	}
-	hot, err := newHotTable(cfg.Size)
+	refs := newReferences()
+	hot, err := newHotTable(cfg.Size, refs)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +120,7 @@ func New(store upstream.Store, cfg Config) (*Cache, error) {
 		digests:   newHasher(cfg.Service),
 		base:      time.Now(),
 		readiness: newReadiness(cfg.Ready),
+		refs:      refs,
 		hot:       hot,
 		window:    newBounded[*entry](min(max(cfg.Size/10, 64), 16384)),
 		joined:    newJoinedTable(min(max(cfg.Size/10, 64), 16384)),
@@ -297,6 +307,7 @@ func (c *Cache) Flush() {
 	c.negatives.Purge()
 	c.forced.Purge()
 	c.hot.clear()
+	c.refs.forget()
 }
 
 // Degrade says whether sessions may end without the cache being told. While they may, answers are fresh for FreshForDegraded at most from when

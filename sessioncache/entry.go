@@ -24,10 +24,11 @@ type moment struct {
 	freshFor time.Duration // at most, from when an answer was asked for
 }
 
-// An entry is what is remembered of one answer. There may be a million, so it is small, and it holds nothing of the credential.
+// An entry is what is remembered of one answer, ready to be served. It holds nothing of the credential.
 type entry struct {
 	digest  digest
 	session *upstream.Session
+	record  record // which the entry was made from, or nothing if it has only just been answered
 
 	askedSeq uint64 // revocations up to this one were in force when the question began, see revocations
 
@@ -55,10 +56,15 @@ func newEntry(d digest, a upstream.Answer, askedSeq uint64, askedAt time.Duratio
 		e.freshUntil += min(cfg.FreshFor, a.BelieveFor)
 		e.staleUntil = e.freshUntil + cfg.StaleFor
 	}
-	e.checkedSeq.Store(askedSeq)
-	e.nextAsk.Store(int64(askedAt))
-	e.nextOffer.Store(int64(askedAt + offerEvery))
+	e.begin()
 	return e
+}
+
+// begin sets what changes while the entry is shared to what it is at first. What has been noted before may be lost: it only saves work.
+func (e *entry) begin() {
+	e.checkedSeq.Store(e.askedSeq)
+	e.nextAsk.Store(int64(e.askedAt))
+	e.nextOffer.Store(int64(e.askedAt + offerEvery))
 }
 
 // endsAt returns when s expires in milliseconds since 1970. It drops the monotonic reading that ExpiresAt may carry.

@@ -1,6 +1,7 @@
 package sessioncache_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,8 +131,9 @@ func (w *world) lookup(ctx context.Context, c *sessioncache.Cache, of int, withi
 
 func (w *world) judgeSession(name string, of int, a upstream.Answer, within time.Duration, now time.Time, tick int) {
 	var st *statement
+	body, kept := a.Session.Statement()
 	for _, s := range w.statements {
-		if s.yes() && s.answer.Session == a.Session {
+		if s.yes() && kept && bytes.Equal(s.answer.Session.Body, body) && s.answer.Session.ID == a.Session.ID {
 			st = s
 		}
 	}

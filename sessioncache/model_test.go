@@ -3,6 +3,7 @@ package sessioncache_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -121,7 +122,11 @@ func (w *world) reply(st *statement) (upstream.Answer, error) {
 	case "down":
 		r = down
 	}
-	return r()
+	a, err := r()
+	if err == nil { // so that it can be told which statement an answer is
+		a.Session.Body = fmt.Appendf(nil, `{"id":%q,"statement":%d,"name":%q}`, a.Session.ID, st.beganTick, strings.Repeat("name ", 20+st.beganTick%100))
+	}
+	return a, err
 }
 
 func (w *world) Ready(context.Context) error {

@@ -59,7 +59,7 @@ func (c *Cache) Remembered(limit int, want func(*upstream.Session) bool) (list [
 func (h *hotTable) each(f func(*entry) bool) {
 	h.admin.Lock() // it must not close meanwhile
 	defer h.admin.Unlock()
-	h.cache.IterValues(f)
+	h.cache.IterValues(func(r record) bool { return f(r.wake(h.refs)) })
 }
 
 // eachOf calls f with every entry of a table, until f reports true.

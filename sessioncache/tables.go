@@ -3,6 +3,7 @@ package sessioncache
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -57,14 +58,16 @@ const gates = 64
 // be lost while the first stays, and a deletion may overtake a queued write. So nothing relies on what it holds: an entry is checked
 // in full whenever it is read, and entries are replaced but never deleted one by one.
 type hotTable struct {
-	cache     *ristretto.Cache[uint64, *entry]
-	evictions atomic.Uint64 // for want of room
+	cache     *ristretto.Cache[uint64, record]
+	refs      *references
+	awake     []atomic.Pointer[entry] // of the records that were looked at last, one for each place
+	evictions atomic.Uint64           // for want of room
+	refusals  atomic.Uint64           // offers that ristretto has refused or dropped
 
 	// Every use passes a gate, since ristretto panics when it is used while it closes. Only close shuts them, all at once.
 	gates [gates]gate
 
-	admin    sync.Mutex // keeps clear, close and stats apart
-	rejected uint64     // refusals before the last clear, which sets ristretto's counters back; guarded by admin
+	admin sync.Mutex // keeps clear, close and stats apart
 }
 
 type gate struct {
@@ -72,22 +75,27 @@ type gate struct {
 	_ [40]byte // gates share no cache line
 }
 
-func newHotTable(size int) (*hotTable, error) {
-	h := new(hotTable)
-	cache, err := ristretto.NewCache(&ristretto.Config[uint64, *entry]{
-		NumCounters:        10 * int64(size),
-		MaxCost:            int64(size), // an entry costs 1, so that as many fit as the operator said
+// maxAwake is how many sessions can be looked at without one of them having to be woken, at most: those that are in use in the same minute.
+// Two of them may share a place, and then wake each other up.
+const maxAwake = 1 << 13
+
+// newHotTable returns a table for so many sessions, whose records were made with refs.
+func newHotTable(size int, refs *references) (*hotTable, error) {
+	h := &hotTable{refs: refs, awake: make([]atomic.Pointer[entry], min(1<<bits.Len(uint(8*size)), maxAwake))}
+	cache, err := ristretto.NewCache(&ristretto.Config[uint64, record]{
+		NumCounters:        4 * int64(size), // 14 bytes of memory a session; ten times as many as sessions are better by a hair, and take 48
+		MaxCost:            int64(size),     // an entry costs 1, so that as many fit as the operator said
 		IgnoreInternalCost: true,
 		BufferItems:        64,
-		Metrics:            true,
 		// A digest is spread evenly already. The conflict hash stays unused: get compares the whole digest.
 		KeyToHash: func(key uint64) (uint64, uint64) { return key, 0 },
-		OnEvict: func(i *ristretto.Item[*entry]) {
+		OnEvict: func(i *ristretto.Item[record]) {
 			// Ristretto calls this for expired and for cleared items too. Only a victim of a newcomer has a cost and no expiration.
 			if i.Cost > 0 && i.Expiration.IsZero() {
 				h.evictions.Add(1)
 			}
 		},
+		OnReject: func(*ristretto.Item[record]) { h.refusals.Add(1) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create hot table: %w", err)
@@ -143,12 +151,27 @@ func (h *hotTable) gate(d digest) *gate { return &h.gates[d[15]%gates] }
 func (h *hotTable) get(d digest) *entry {
 	g := h.gate(d)
 	g.RLock()
-	e, ok := h.cache.Get(hotKey(d))
+	r, ok := h.cache.Get(hotKey(d))
 	g.RUnlock()
-	if !ok || e.digest != d {
+	if !ok {
 		return nil
 	}
+	place := h.place(d)
+	// Records are equal at a glance if they are the same one.
+	if e := place.Load(); e != nil && e.digest == d && e.record == r {
+		return e
+	}
+	if !r.of(d) {
+		return nil
+	}
+	e := r.wake(h.refs)
+	place.Store(e)
 	return e
+}
+
+// place is where the entry of d is when it is awake.
+func (h *hotTable) place(d digest) *atomic.Pointer[entry] {
+	return &h.awake[binary.LittleEndian.Uint32(d[8:])%uint32(len(h.awake))]
 }
 
 // offer asks the table to hold e for as long as it is held at all. It may decline.
@@ -164,16 +187,21 @@ func (h *hotTable) offer(e *entry, at moment) {
 	ttl += rand.N(ttl/8 + 1)
 	g := h.gate(e.digest)
 	g.RLock()
-	h.cache.SetWithTTL(hotKey(e.digest), e, 1, ttl)
+	taken := h.cache.SetWithTTL(hotKey(e.digest), e.record, 1, ttl)
 	g.RUnlock()
+	if !taken {
+		h.refusals.Add(1)
+		return
+	}
+	h.place(e.digest).Store(e)
 }
 
 // clear gives the memory back. What is offered meanwhile may survive.
 func (h *hotTable) clear() {
 	h.admin.Lock()
 	defer h.admin.Unlock()
-	h.rejected += h.refusals()
 	h.cache.Clear()
+	h.sleep()
 }
 
 // close ends the goroutines of the table and waits for them. Afterwards the table is empty and stays so.
@@ -184,13 +212,15 @@ func (h *hotTable) close() {
 		h.gates[i].Lock()
 		defer h.gates[i].Unlock()
 	}
-	h.rejected += h.refusals()
 	h.cache.Close()
+	h.sleep()
 }
 
-// refusals is how many offers ristretto has refused or dropped since it was last cleared.
-func (h *hotTable) refusals() uint64 {
-	return h.cache.Metrics.SetsRejected() + h.cache.Metrics.SetsDropped()
+// sleep lets go of all entries that are awake.
+func (h *hotTable) sleep() {
+	for i := range h.awake {
+		h.awake[i].Store(nil)
+	}
 }
 
 func (h *hotTable) stats() (t Table, rejections uint64) {
@@ -198,5 +228,5 @@ func (h *hotTable) stats() (t Table, rejections uint64) {
 	defer h.admin.Unlock()
 	size := h.cache.MaxCost()
 	t = Table{Entries: int(size - h.cache.RemainingCost()), Capacity: int(size), Evictions: h.evictions.Load()}
-	return t, h.rejected + h.refusals()
+	return t, h.refusals.Load()
 }

@@ -41,13 +41,64 @@ type Session struct {
 	// ExpiresAt is when the session ends by itself. It is never served past this moment. Zero means that the service did not say.
 	ExpiresAt time.Time
 
-	// Body is the service's own statement, byte for byte. What rules and identity headers say of a session, they say of this.
+	// Body is the service's own statement, byte for byte. What rules and identity headers say of a session, they say of this. Whoever reads
+	// a session that may have been remembered reads it by [Session.Statement].
 	Body []byte
 
 	// Told is what the whoami face serves in place of Body, for applications that expect the words of another service. Nil is Body itself.
 	Told []byte
 
-	memo atomic.Value
+	memo   atomic.Value
+	folded Folded                 // nil unless the session was remembered
+	body   atomic.Pointer[[]byte] // what folded has unfolded
+	told   atomic.Pointer[[]byte] // likewise
+}
+
+// A Folded is what is remembered of a session beside the facts, in less room than it takes up in use. It is safe for concurrent use.
+type Folded interface {
+	Body() (body []byte, kept bool) // as [Session.Body], in memory of its own
+	Told() []byte                   // as [Session.Told], likewise
+	Memo() string                   // what the memo said of itself, see [Session.SetMemo]
+}
+
+// Unfold returns a session with the facts in s, of which the rest is folded. s must not be shared yet, and has neither Body nor Told.
+func Unfold(s *Session, folded Folded) *Session {
+	s.folded = folded
+	return s
+}
+
+// Statement returns Body, or reports false if that was not kept when the session was remembered. The caller must not change it.
+func (s *Session) Statement() (body []byte, kept bool) {
+	if s.folded == nil {
+		return s.Body, true
+	}
+	if unfolded := s.body.Load(); unfolded != nil {
+		return *unfolded, true
+	}
+	unfolded, kept := s.folded.Body()
+	if kept {
+		s.body.Store(&unfolded)
+	}
+	return unfolded, kept
+}
+
+// Words returns what the whoami face serves: Told, or else Body. It reports false if that was not kept. The caller must not change it.
+func (s *Session) Words() (words []byte, kept bool) {
+	if s.Told != nil {
+		return s.Told, true
+	}
+	if s.folded == nil {
+		return s.Statement()
+	}
+	if unfolded := s.told.Load(); unfolded != nil {
+		return *unfolded, true
+	}
+	told := s.folded.Told()
+	if told == nil {
+		return s.Statement()
+	}
+	s.told.Store(&told)
+	return told, true
 }
 
 // Memo returns what [Session.SetMemo] stored last, or nil.
@@ -56,7 +107,22 @@ func (s *Session) Memo() any { return s.memo.Load() }
 // SetMemo keeps v beside the session for as long as the session itself is kept, so that what is derived from a session is derived
 // once and not once a request. There is one memo a session, its only user is the policy in force, and all values must have the same
 // dynamic type. It is safe for concurrent use; when two callers set different values, either may be kept.
+//
+// A cache that folds what it remembers keeps of a memo that is a [Foldable] what that says of itself, and of others nothing.
 func (s *Session) SetMemo(v any) { s.memo.Store(v) }
+
+// A Foldable is a memo that can be told in few bytes.
+type Foldable interface {
+	AppendFolded(dst []byte) []byte
+}
+
+// FoldedMemo returns what the memo said of itself when the session was remembered, or nothing.
+func (s *Session) FoldedMemo() string {
+	if s.folded == nil {
+		return ""
+	}
+	return s.folded.Memo()
+}
 
 // Expired reports whether the session has ended at t.
 func (s *Session) Expired(t time.Time) bool { return !s.ExpiresAt.IsZero() && !t.Before(s.ExpiresAt) }

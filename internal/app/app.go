@@ -88,7 +88,7 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	}
 	a.apps.use(pools)
 	a.server = proxy.NewServer(proxy.Config{
-		Gate:     proxy.NewGate(a.services.only(), compiled),
+		Gate:     a.services.gate(compiled),
 		Services: a.services.faces(),
 		Observer: a.metrics,
 		Trusted:  trustedOf(cfg),

@@ -48,6 +48,9 @@ func (a *App) reload() (restart []string, err error) {
 	restart = needRestart(&current, next)
 	current.App, current.Routes, current.Requirements = next.App, next.Routes, next.Requirements
 	current.IdentityHeaders, current.IdentityToken = next.IdentityHeaders, next.IdentityToken
+	if current.IdentityToken != nil && !current.Whoami.KeepBody {
+		return nil, errors.New("apply configuration: identity_token needs whoami.keep_body, which is not in force: restart Gatehouse")
+	}
 	compiled, pools, err := a.compile(&current)
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ type service struct {
 	cache   *sessioncache.Cache
 	hearing *hearing // nil if revocations are not heard from a database
 	face    *proxy.Service
+	gate    atomic.Pointer[proxy.Gate] // nil until there is one
 }
 
 // waiting is how many questions may wait for each that may be under way.

@@ -48,6 +48,15 @@ func (all services) only() *proxy.Service {
 	return nil
 }
 
+// gate returns a gate before the services that judges by p.
+func (all services) gate(p *policy.Policy) *proxy.Gate {
+	g := proxy.NewGate(all.only(), p)
+	for _, s := range all {
+		s.gate.Store(g)
+	}
+	return g
+}
+
 // faces returns the services as requests meet them.
 func (all services) faces() (list []*proxy.Service) {
 	for _, s := range all {
@@ -153,6 +162,9 @@ func (s *service) remember(cfg *config.Config, m *metrics.Metrics, opts Options)
 		Ready:       s.ready(),
 
 		FreshForDegraded: cfg.SessionCache.FreshForDegraded,
+
+		DropBody: !cfg.Whoami.KeepBody,
+		Prepare:  s.prepare,
 	})
 	if err != nil {
 		return fmt.Errorf("build session cache: %w", err)
@@ -182,8 +194,18 @@ func (s *service) remember(cfg *config.Config, m *metrics.Metrics, opts Options)
 		SessionTokens:    s.sessionTokens(),
 		SessionTokenPath: s.TokenPath(),
 	}
+	if !cfg.Whoami.KeepBody {
+		s.face.Statements = asked{s.guard}
+	}
 	m.WatchCache(s.label(), s.cache.Stats)
 	return nil
+}
+
+// prepare has the policy in force look at a session before it is remembered.
+func (s *service) prepare(session *upstream.Session) {
+	if g := s.gate.Load(); g != nil {
+		g.Policy().Prepare(session, s.face)
+	}
 }
 
 // label returns what metrics call the service: its name, or what kind of service it is if it is the only one.

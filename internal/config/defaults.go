@@ -17,7 +17,7 @@ func Default() Config {
 		Routes:          []Route{{Match: Match{Path: "/*"}, Access: AccessSession}},
 		IdentityHeaders: IdentityHeaders{{Name: "X-User-Id", Path: "identity.id"}},
 		ForwardAuth:     ForwardAuth{Path: "/.gatehouse/auth"},
-		Whoami:          Whoami{Path: "/sessions/whoami", Dialect: DialectKratos},
+		Whoami:          Whoami{Path: "/sessions/whoami", Dialect: DialectKratos, KeepBody: true},
 		App:             defaultApp(),
 		TrustedProxies:  []Peer{},
 		Credentials:     slices.Clone(upstream.Kinds[:]),

@@ -69,7 +69,7 @@ identity_token:
   keys_path: /keys
 identity_headers: { x-zebra: 'identity.traits.roles.#(name=="a: b").id', X-user: "true", Remote-Groups: groups }
 forward_auth: { path: /auth }
-whoami: { path: /whoami, dialect: better_auth }
+whoami: { path: /whoami, dialect: better_auth, keep_body: true }
 hooks: { path: /hook, secrets: ["postgres://a-very-long-secret"], keys: ["postgres://a-very-long-secret"] }
 trusted_proxies: [10.0.0.0/8, 2001:db8::/48, 192.0.2.7, "::1", unix]
 credentials: [bearer, cookie]
@@ -140,7 +140,7 @@ func TestEveryKey(t *testing.T) {
 			{Name: "Remote-Groups", Path: "groups"},
 		},
 		ForwardAuth: config.ForwardAuth{Path: "/auth"},
-		Whoami:      config.Whoami{Path: "/whoami", Dialect: config.DialectBetterAuth},
+		Whoami:      config.Whoami{Path: "/whoami", Dialect: config.DialectBetterAuth, KeepBody: true},
 		TrustedProxies: []config.Peer{
 			{Net: netip.MustParsePrefix("10.0.0.0/8")},
 			{Net: netip.MustParsePrefix("2001:db8::/48")},

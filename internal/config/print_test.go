@@ -81,6 +81,7 @@ forward_auth:
 whoami:
   path: /sessions/whoami
   dialect: kratos
+  keep_body: true
 trusted_proxies: []
 credentials: [session_token, session_cookie, cookie, bearer]
 limits:

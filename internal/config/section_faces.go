@@ -73,4 +73,9 @@ type Whoami struct {
 	// Dialect is whose words it is answered in: kratos, wacht, crossid or better_auth. In those of the service itself the answer is the
 	// service's, byte for byte; in others it is translated. Default those of the service that answers, and kratos for http and embedded.
 	Dialect Dialect `yaml:"dialect,omitempty"`
+
+	// KeepBody is whether the service's statement is remembered with each session. Without it, many sessions take half of the memory, but
+	// whoami asks the service each time, and so is each session after a reload that changes routes or identity headers. It is needed with
+	// identity_token. Default true.
+	KeepBody bool `yaml:"keep_body"`
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-proxy/gatehouse/internal/parts"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
@@ -24,6 +25,9 @@ func (l *loader) validate(c *Config) {
 	l.validateRouteUpstreams(c)
 	l.validateHeaders(c.IdentityHeaders)
 	l.validateToken(c)
+	if c.IdentityToken != nil && !c.Whoami.KeepBody {
+		l.report("whoami.keep_body", "identity_token signs what the session service says at any time: leave this out, or that")
+	}
 	l.validateFaces(c)
 	l.validateLogin(c.Login)
 	l.validateHooks(c.Hooks)
@@ -139,6 +143,9 @@ func (l *loader) validateFaces(c *Config) {
 		if path := u.TokenPath(); path != "" {
 			faces = append(faces, struct{ key, path string }{u.Key + ".wacht.token_path", path})
 		}
+	}
+	if c.ForwardAuth.GRPCListen != "" {
+		l.check("forward_auth.grpc_listen", parts.GRPC.Fault())
 	}
 	for i, a := range faces {
 		if fault := facePathFault(a.path); fault != "" {

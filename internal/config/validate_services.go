@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/expression"
+	"github.com/gatehouse-proxy/gatehouse/internal/parts"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -19,7 +20,7 @@ func (l *loader) validateUpstream(c *Config, u NamedUpstream) {
 		l.validateURL(u.Key+".kratos.url", k.URL, "set the public API of Kratos, such as http://127.0.0.1:4433")
 		l.check(u.Key+".kratos.cookie", cookiePatternFault(k.Cookie))
 		if k.Revocations != nil {
-			l.check(u.Key+".kratos.revocations.postgres", databaseFault(string(k.Revocations.Postgres)))
+			l.check(u.Key+".kratos.revocations.postgres", cmp.Or(parts.Postgres.Fault(), databaseFault(string(k.Revocations.Postgres))))
 		}
 	}
 	if w := u.Wacht; w != nil {

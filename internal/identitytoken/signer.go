@@ -58,9 +58,13 @@ func (s *Signer) Sign(session *upstream.Session, audience string) (policy.Token,
 	if !now.Before(ends) {
 		return policy.Token{}, errors.New("session has ended")
 	}
+	statement, kept := session.Statement()
+	if !kept {
+		return policy.Token{}, policy.ErrForgotten
+	}
 	claims := map[string]any{}
 	for name, path := range s.cfg.Claims {
-		if v := gjson.GetBytes(session.Body, path); v.Exists() {
+		if v := gjson.GetBytes(statement, path); v.Exists() {
 			claims[name] = json.RawMessage(v.Raw)
 		}
 	}
@@ -71,7 +75,7 @@ func (s *Signer) Sign(session *upstream.Session, audience string) (policy.Token,
 	if !session.AuthenticatedAt.IsZero() {
 		claims["auth_time"] = session.AuthenticatedAt.Unix()
 	}
-	if methods := gjson.GetBytes(session.Body, "authentication_methods.#.method"); len(methods.Array()) > 0 {
+	if methods := gjson.GetBytes(statement, "authentication_methods.#.method"); len(methods.Array()) > 0 {
 		claims["amr"] = json.RawMessage(methods.Raw)
 	}
 	payload, err := json.Marshal(claims) // its keys are sorted

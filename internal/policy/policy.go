@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/rand"
 	"fmt"
 	"slices"
 
@@ -21,6 +22,7 @@ type Policy struct {
 	list    []*Route
 	headers []Header
 	empty   *View
+	mark    [8]byte // random: other policies have others, those of other processes too
 
 	conditions conditions // of all routes
 	audiences  []string   // of all routes, each once
@@ -33,6 +35,7 @@ type Policy struct {
 // sent. The rules are expected to be valid already: an error here is a fault of the caller, and says which rule is at fault.
 func Compile(rules []Rule, headers []Header) (*Policy, error) {
 	p := &Policy{headers: slices.Clone(headers)}
+	_, _ = rand.Read(p.mark[:]) // never fails: crypto/rand ends the process instead
 	err := p.compileRoutes(rules)
 	if err != nil {
 		return nil, err
@@ -67,7 +70,8 @@ func (p *Policy) Routes() []*Route { return p.list }
 func (p *Policy) Headers() []Header { return p.headers }
 
 // View returns what the application is told about s, a session of service, and computes it if this policy has not done so before. A nil
-// session has the view in which every header is empty. It fails when a value cannot be a header, in which case the request must not pass.
+// session has the view in which every header is empty. It fails when a value cannot be a header, in which case the request must not pass,
+// and with [ErrForgotten] when too little of the session is remembered.
 func (p *Policy) View(s *upstream.Session, service Service) (*View, error) {
 	if s == nil {
 		return p.empty, nil
@@ -75,9 +79,19 @@ func (p *Policy) View(s *upstream.Session, service Service) (*View, error) {
 	if v, ok := s.Memo().(*View); ok && v.policy == p {
 		return v, nil
 	}
-	v, err := p.render(s, service)
-	if err != nil {
-		return nil, err
+	v, whole := p.unfold(s.FoldedMemo())
+	if !whole {
+		body, kept := s.Statement()
+		switch {
+		case kept:
+			var err error
+			if v, err = p.render(body, service); err != nil {
+				return nil, err
+			}
+			v.unmet, v.tokens = p.conditions.judge(body), p.slots()
+		case v == nil:
+			return nil, ErrForgotten
+		}
 	}
 	s.SetMemo(v)
 	return v, nil

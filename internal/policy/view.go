@@ -8,8 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
-
-	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // MaxValue is the longest value of an identity header, in bytes. Servers commonly refuse request heads of more than 8 KiB, so a value
@@ -31,25 +29,23 @@ func (v *View) Policy() *Policy { return v.policy }
 // A Field is one identity header, ready to be written.
 type Field struct{ Name, Value []byte }
 
-// render computes the view of a session of service; no session has no values.
-func (p *Policy) render(s *upstream.Session, service Service) (*View, error) {
+// render computes the identity headers of a session of service from its statement; no statement has no values.
+func (p *Policy) render(statement []byte, service Service) (*View, error) {
 	v := &View{policy: p, Fields: make([]Field, 0, len(p.headers))}
-	if s != nil {
-		v.unmet, v.tokens = p.conditions.judge(s.Body), p.slots()
-	}
-	for _, h := range p.headers {
-		var value []byte
-		if s != nil {
-			path, own := h.Paths[service]
-			if !own {
-				path = h.Path
-			}
-			var err error
-			if value, err = headerValue(gjson.GetBytes(s.Body, path)); err != nil {
-				return nil, fmt.Errorf("render identity header %s from %s: %w", h.Name, path, err)
-			}
+	for i, h := range p.headers {
+		path, own := h.Paths[service]
+		if !own {
+			path = h.Path
 		}
-		v.Fields = append(v.Fields, Field{Name: []byte(h.Name), Value: value})
+		value, err := headerValue(gjson.GetBytes(statement, path))
+		if err != nil {
+			return nil, fmt.Errorf("render identity header %s from %s: %w", h.Name, path, err)
+		}
+		name := []byte(h.Name)
+		if p.empty != nil {
+			name = p.empty.Fields[i].Name // one for all
+		}
+		v.Fields = append(v.Fields, Field{Name: name, Value: value})
 	}
 	return v, nil
 }

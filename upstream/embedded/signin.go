@@ -2,16 +2,20 @@ package embedded
 
 import (
 	"encoding/json"
-	"html/template"
+	"html"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
+// Of signInPage, RETURN_TO is where it leads back to. It is no template: html/template calls methods by their names, and so keeps the linker
+// from leaving out whatever nobody uses, which is a quarter of the binary.
 const signInPage = `<!doctype html>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>
 <h1>Sign in as anybody</h1>
 <form method="post">
-<input type="hidden" name="return_to" value="{{.}}">
+<input type="hidden" name="return_to" value="RETURN_TO">
 <p><label>E-mail address <input name="email" type="email" required autofocus></label>
 <p><label>Name <input name="name"></label>
 <p><label><input type="checkbox" name="aal" value="aal2"> with a second factor</label>
@@ -22,11 +26,11 @@ const signInPage = `<!doctype html>
 // signInAPI is a page on which a developer signs in as anybody, and is led back to the application with a session cookie: what login pages
 // are in production. It is part of the admin API, since whoever reaches it can be anybody.
 func (s *Service) signInAPI() http.Handler {
-	page, mux := template.Must(template.New("").Parse(signInPage)), http.NewServeMux()
+	mux := http.NewServeMux()
 	mux.HandleFunc("GET /sign-in", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		_ = page.Execute(w, r.FormValue("return_to"))
+		_, _ = io.WriteString(w, strings.Replace(signInPage, "RETURN_TO", html.EscapeString(r.FormValue("return_to")), 1))
 	})
 	mux.Handle("POST /sign-in", handler(s.signIn))
 	return http.NewCrossOriginProtection().Handler(mux)

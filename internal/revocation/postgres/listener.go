@@ -1,3 +1,5 @@
+//go:build !core
+
 package postgres
 
 import (
@@ -30,16 +32,6 @@ const (
 	leastPause     = 100 * time.Millisecond
 	longestPause   = 5 * time.Second // between two attempts to connect
 )
-
-// A Cache is told what has ended. Its methods are safe for concurrent use, and in force when they return.
-type Cache interface {
-	RevokeSession(id string)
-	RevokeIdentity(id string)
-	Flush()
-
-	// Degrade says whether sessions may end without the cache being told.
-	Degrade(degraded bool)
-}
 
 // A Listener listens to one database. It must be run.
 type Listener struct {

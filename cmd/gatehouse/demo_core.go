@@ -1,0 +1,7 @@
+//go:build core
+
+package main
+
+import "github.com/gatehouse-proxy/gatehouse/internal/parts"
+
+func runDemo(*call) error { return parts.Demo }

@@ -1,0 +1,5 @@
+//go:build core
+
+package parts
+
+const optional = false

@@ -1,0 +1,184 @@
+package sessioncache
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// A record is an entry as it is remembered: one run of bytes without a pointer in it. The garbage collector follows every pointer in each of
+// its cycles, and a million entries with a dozen each would keep it busy. It is immutable, and garbage when nobody refers to it.
+//
+// It is the digest of the credential, flags, and what else makes an entry; then what is seldom looked at, see rest.
+type record string
+
+// The flags of a record.
+const (
+	renewFlag byte = 1 << iota
+	bodyFlag
+	toldFlag
+)
+
+const flagsAt = len(digest{})
+
+// newRecord returns the record of e. Without keepBody it cannot tell the service's statement.
+func newRecord(e *entry, refs *references, keepBody bool) record {
+	s := e.session
+	b := append(make([]byte, 0, 1024), e.digest[:]...)
+	flags := byte(0)
+	if keepBody {
+		flags |= bodyFlag
+	}
+	if keepBody && s.Told != nil {
+		flags |= toldFlag
+	}
+	b = append(b, flags, byte(s.AAL))
+	b = binary.AppendUvarint(b, e.askedSeq)
+	b = binary.AppendUvarint(b, uint64(e.askedAt))
+	b = binary.AppendUvarint(b, uint64(e.freshUntil-e.askedAt))
+	b = binary.AppendUvarint(b, uint64(e.staleUntil-e.freshUntil))
+	b = appendTime(b, s.AuthenticatedAt)
+	b = appendTime(b, s.ExpiresAt)
+	b = appendID(b, s.ID)
+	b = appendID(b, s.IdentityID)
+	ids := s.ID + s.IdentityID
+	var memo []byte
+	if m, ok := s.Memo().(upstream.Foldable); ok {
+		memo = m.AppendFolded(nil)
+	}
+	b = appendInt(b, len(memo))
+	b = appendFolded(b, ids, string(memo))
+	if flags&toldFlag != 0 {
+		b = refs.appendText(b, ids, string(s.Told))
+	}
+	if keepBody {
+		b = refs.appendText(b, ids, string(s.Body))
+	}
+	return record(b)
+}
+
+// renewing returns r with the flag that says that the next caller has to ask again.
+func (r record) renewing() record {
+	b := []byte(r)
+	b[flagsAt] |= renewFlag
+	return record(b)
+}
+
+// of reports whether r is about the credential that d stands for.
+func (r record) of(d digest) bool { return string(r[:len(d)]) == string(d[:]) }
+
+// wake returns the entry of which r is the record. It shares memory with r.
+func (r record) wake(refs *references) *entry {
+	w := new(struct {
+		entry   entry
+		session upstream.Session
+		rest    rest
+	})
+	e, s, in := &w.entry, &w.session, &reader{string(r)}
+	copy(e.digest[:], in.take(len(e.digest)))
+	w.rest.flags = in.byte()
+	s.AAL = upstream.AAL(in.byte())
+	e.askedSeq = in.uint()
+	e.askedAt = time.Duration(in.uint())
+	e.freshUntil = e.askedAt + time.Duration(in.uint())
+	e.staleUntil = e.freshUntil + time.Duration(in.uint())
+	s.AuthenticatedAt, s.ExpiresAt = in.time(), in.time()
+	s.ID, s.IdentityID = in.id(), in.id()
+	w.rest.folded, w.rest.session, w.rest.refs = in.rest, s, refs
+	e.session = upstream.Unfold(s, &w.rest)
+	e.record, e.renew, e.endsAt = r, w.rest.flags&renewFlag != 0, endsAt(s)
+	e.begin()
+	return e
+}
+
+// A rest is what is seldom looked at of a session that is remembered. It implements [upstream.Folded].
+type rest struct {
+	folded  string // the memo, folded with the ids; what whoami tells, if there is that; the statement, if it is kept
+	flags   byte
+	session *upstream.Session
+	refs    *references
+}
+
+func (r *rest) memo() (memo []byte, next *reader) {
+	next = &reader{r.folded}
+	memo = make([]byte, 0, next.int())
+	return unfold(memo, next, r.ids()), next
+}
+
+func (r *rest) ids() string { return r.session.ID + r.session.IdentityID }
+
+// Memo implements [upstream.Folded].
+func (r *rest) Memo() string {
+	memo, _ := r.memo()
+	return string(memo)
+}
+
+// Told implements [upstream.Folded].
+func (r *rest) Told() []byte {
+	if r.flags&toldFlag == 0 {
+		return nil
+	}
+	_, next := r.memo()
+	return r.refs.text(next, r.ids())
+}
+
+// Body implements [upstream.Folded].
+func (r *rest) Body() (body []byte, kept bool) {
+	if r.flags&bodyFlag == 0 {
+		return nil, false
+	}
+	_, next := r.memo()
+	if r.flags&toldFlag != 0 {
+		r.refs.text(next, r.ids())
+	}
+	return r.refs.text(next, r.ids()), true
+}
+
+// appendID appends an id. A UUID as it is usually written (RFC 9562 section 4) is told in half of its length.
+func appendID(b []byte, id string) []byte {
+	var uuid [16]byte
+	text := strings.ReplaceAll(id, "-", "")
+	if n, err := hex.Decode(uuid[:min(16, len(text)/2)], []byte(text[:min(32, len(text))])); err == nil && n == 16 && textOf(uuid) == id {
+		return append(append(b, 0), uuid[:]...)
+	}
+	return append(appendInt(b, len(id)+1), id...)
+}
+
+// id takes an id.
+func (r *reader) id() string {
+	if n := r.int(); n > 0 {
+		return r.take(n - 1)
+	}
+	return textOf([16]byte([]byte(r.take(16))))
+}
+
+func textOf(uuid [16]byte) string {
+	var text [36]byte
+	hex.Encode(text[:8], uuid[:4])
+	hex.Encode(text[9:13], uuid[4:6])
+	hex.Encode(text[14:18], uuid[6:8])
+	hex.Encode(text[19:23], uuid[8:10])
+	hex.Encode(text[24:], uuid[10:])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return string(text[:])
+}
+
+// appendTime appends the seconds of a time and its nanoseconds plus 1, and of no time 0.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	return binary.AppendVarint(appendInt(b, t.Nanosecond()+1), t.Unix())
+}
+
+func (r *reader) time() time.Time {
+	nanoseconds := r.int()
+	if nanoseconds == 0 {
+		return time.Time{}
+	}
+	zigzag := r.uint() // as in encoding/binary
+	return time.Unix(int64(zigzag>>1)^-int64(zigzag&1), int64(nanoseconds-1)).UTC()
+}

@@ -1,0 +1,232 @@
+package sessioncache
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// statement is what services say: the same for everybody but for some ids and names.
+func statement(n uint64) string {
+	r := rand.New(rand.NewPCG(n, 0))
+	return fmt.Sprintf(`{"id":"%016x%016x","active":true,"expires_at":"2026-11-23T11:05:12.%dZ","authenticator_assurance_level":"aal1",`+
+		`"authentication_methods":[{"method":"password","aal":"aal1"}],"identity":{"id":"%016x%016x","schema_id":"default","state":"active",`+
+		`"traits":{"email":"person-%d@example.test"},"verifiable_addresses":[{"value":"person-%d@example.test","verified":true,"via":"email"}],`+
+		`"recovery_addresses":[{"value":"person-%d@example.test","via":"email"}],"metadata_public":null}}`,
+		r.Uint64(), r.Uint64(), r.IntN(1e9), r.Uint64(), r.Uint64(), n, n, n)
+}
+
+// FuzzFold holds that what is folded unfolds to the same, whatever it is folded with.
+func FuzzFold(f *testing.F) {
+	f.Add("", "")
+	f.Add("", strings.Repeat("a", 1000))
+	f.Add("00010", "0000000000")
+	f.Add(strings.Repeat("ab", 50), strings.Repeat("ba", 50))
+	f.Add("the end of this continues in ", "continues in the text: continues in the text")
+	f.Add(statement(1), statement(2))
+	f.Add(string(make([]byte, 20)), string(make([]byte, 30)))
+	f.Fuzz(func(t *testing.T, reference, text string) {
+		folded := &reader{string(append(appendFolded(nil, reference, text), "rest"...))}
+		if got := unfold(make([]byte, 0, len(text)), folded, reference); string(got) != text {
+			t.Errorf("%q folded with %q is %q", text, reference, got)
+		}
+		if folded.rest != "rest" {
+			t.Errorf("%q is left", folded.rest)
+		}
+		if shared := common(reference, text); len(shared) > 0 && len(reference) < shortestCopy {
+			t.Errorf("%q is said to be in %q", shared, reference)
+		}
+	})
+}
+
+// The references are learned from what comes, and tell nothing that only one statement does.
+func TestReferences(t *testing.T) {
+	refs := newReferences()
+	f := func(text string, most int) {
+		t.Helper()
+		folded := refs.appendText([]byte("before"), "ids of it", text)
+		if got := refs.text(&reader{string(folded[len("before"):])}, "ids of it"); string(got) != text {
+			t.Fatalf("%q became %q", text, got)
+		}
+		if n := len(folded) - len("before"); n > most {
+			t.Errorf("%d bytes are told in %d, want at most %d", len(text), n, most)
+		}
+	}
+	f("short", 9)
+	f(statement(1), len(statement(1)))
+	f(statement(2), len(statement(2)))
+	for n := range uint64(100) {
+		f(statement(n), len(statement(n))/2)
+	}
+	other := func(n uint64) string { return strings.ToUpper(statement(n)) + statement(n)[:100] }
+	f(other(1), 1000)
+	f(other(2), 1000)
+	for n := range uint64(100) {
+		f(other(n), len(other(n))/2)
+		f(statement(n), len(statement(n))/2)
+	}
+	noise := func(n uint64) string {
+		r, b := rand.New(rand.NewPCG(n, 1)), make([]byte, 1000)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return string(b)
+	}
+	for n := range uint64(100) {
+		f(noise(n), 1010)
+	}
+	f(strings.Repeat("x", 60<<10), 1000)
+	f(strings.Repeat("x", 64<<10), 64<<10+10)
+	learned := *refs.learned.Load()
+	if len(learned) != 3 {
+		t.Errorf("%d references were learned, want the empty one and two", len(learned))
+	}
+	for _, reference := range learned {
+		for n := range uint64(3) {
+			if id := statement(n)[7:39]; strings.Contains(strings.ToLower(reference), id[:shortestCopy+2]) {
+				t.Errorf("the id %s is in a reference: %s", id, reference)
+			}
+		}
+	}
+	refs.forget()
+	if refs.waiting != "" {
+		t.Error("a statement is still waiting")
+	}
+}
+
+// A memo that tells itself.
+type note string
+
+func (n note) AppendFolded(dst []byte) []byte { return append(dst, n...) }
+
+// What is remembered is what was answered.
+func TestRecord(t *testing.T) {
+	refs := newReferences()
+	f := func(s *upstream.Session, told string, memo any, believe time.Duration) {
+		t.Helper()
+		s.Told = []byte(told)
+		if told == "" {
+			s.Told = nil
+		}
+		if memo != nil {
+			s.SetMemo(memo)
+		}
+		cfg := &Config{FreshFor: time.Minute, StaleFor: time.Hour}
+		e := newEntry(digest{1, 2, 15: 3}, upstream.Answer{Session: s, BelieveFor: believe}, 1<<40, 5*time.Hour, cfg)
+		for _, keep := range []bool{true, false} {
+			r := newRecord(e, refs, keep)
+			w := r.wake(refs)
+			if w.digest != e.digest || w.askedSeq != e.askedSeq || w.askedAt != e.askedAt || w.freshUntil != e.freshUntil ||
+				w.staleUntil != e.staleUntil || w.endsAt != e.endsAt || w.renew || w.record != r || w.checkedSeq.Load() != e.askedSeq {
+				t.Errorf("entry is %+v, want %+v", w, e)
+			}
+			got := w.session
+			if got.ID != s.ID || got.IdentityID != s.IdentityID || got.AAL != s.AAL || !got.AuthenticatedAt.Equal(s.AuthenticatedAt) ||
+				!got.ExpiresAt.Equal(s.ExpiresAt) || got.ExpiresAt.IsZero() != s.ExpiresAt.IsZero() {
+				t.Errorf("session is %+v, want %+v", got, s)
+			}
+			body, kept := got.Statement()
+			again, _ := got.Statement()
+			if kept != keep || keep && !bytes.Equal(body, s.Body) || len(body) > 0 && &body[0] != &again[0] {
+				t.Errorf("statement is %q, %v, want %q", body, kept, s.Body)
+			}
+			want := s.Body
+			if told != "" {
+				want = s.Told
+			}
+			words, kept := got.Words()
+			if kept != keep || keep && !bytes.Equal(words, want) {
+				t.Errorf("words are %q, %v, want %q", words, kept, want)
+			}
+			wanted := ""
+			if n, ok := memo.(note); ok {
+				wanted = string(n)
+			}
+			if got.Memo() != nil || got.FoldedMemo() != wanted {
+				t.Errorf("memo is %q, want %q", got.FoldedMemo(), wanted)
+			}
+			if renewing := r.renewing().wake(refs); !renewing.renew || renewing.session.ID != s.ID {
+				t.Errorf("entry is %+v, want one to renew", renewing)
+			}
+			if !r.of(e.digest) || r.of(digest{1, 2, 15: 4}) {
+				t.Error("record is not of its own credential only")
+			}
+		}
+	}
+	now := time.Now()
+	f(&upstream.Session{ID: "S", IdentityID: "I"}, "", nil, upstream.Unlimited)
+	f(&upstream.Session{
+		ID: strings.Repeat("s", 300), IdentityID: "8e00b158-2bd8-449a-8d5e-4df6d8ce4248", AAL: upstream.AAL3, Body: []byte(statement(1)),
+		AuthenticatedAt: now.In(time.FixedZone("", 3600)), ExpiresAt: now.Add(time.Hour),
+	}, statement(2), note(strings.Repeat("s", 300)+" and more"), time.Second)
+	for _, id := range []string{
+		"", "ä\x00", "8e00b158-2bd8-449a-8d5e-4df6d8ce424", "8E00B158-2BD8-449A-8D5E-4DF6D8CE4248", "8e00b1582bd8449a8d5e4df6d8ce4248",
+		"8e00b1582-bd8-449a-8d5e-4df6d8ce4248", "8e00b158-2bd8-449a-8d5e-4df6d8ce4248-", "ge00b158-2bd8-449a-8d5e-4df6d8ce4248",
+	} {
+		f(&upstream.Session{ID: id, IdentityID: id}, "", nil, upstream.Unlimited)
+	}
+	f(&upstream.Session{
+		ID: "S", IdentityID: "I", Body: []byte("{}"), ExpiresAt: time.Unix(-1, 999_999_999), AuthenticatedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
+	}, "told", "a memo that cannot tell itself", 0)
+}
+
+// Sessions that share a place wake each other up, and none is mistaken for another.
+func TestWakes(t *testing.T) {
+	s := new(echo)
+	c := newEchoCache(t, s)
+	c.hot.awake = c.hot.awake[:1] // all share one place
+	for range 3 {
+		for _, value := range []string{"a", "b"} {
+			a, err := c.Session(t.Context(), token(value))
+			if err != nil || a.Session.ID != value {
+				t.Errorf("%s is answered with %v, %v", value, a.Session, err)
+			}
+			c.hot.cache.Wait()
+		}
+	}
+	if s.asked != 2 {
+		t.Errorf("%d questions were asked about two", s.asked)
+	}
+}
+
+// A renewer renews the cookie with every answer, which takes a second.
+type renewer struct{ asked int }
+
+func (s *renewer) Session(context.Context, upstream.Credential) (upstream.Answer, error) {
+	s.asked++
+	time.Sleep(time.Second)
+	session := &upstream.Session{ID: "S", IdentityID: "I"}
+	return upstream.Answer{Session: session, BelieveFor: upstream.Unlimited, Renewed: []upstream.Field{{Name: "Set-Cookie", Value: "cookie"}}}, nil
+}
+
+// That a cookie waits to be renewed is remembered while the session sleeps.
+func TestSleepsWhileACookieWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(renewer)
+		c, err := New(s, Config{Size: 100, FreshFor: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ctx, leave := context.WithTimeout(t.Context(), time.Millisecond)
+		defer leave()
+		if _, err := c.Session(ctx, token("a")); err == nil {
+			t.Fatal("the answer came at once")
+		}
+		time.Sleep(10 * time.Second)
+		c.window.Purge()
+		c.hot.sleep()
+		for _, want := range []int{2, 2} {
+			if _, err := c.Session(t.Context(), token("a")); err != nil || s.asked != want {
+				t.Errorf("%d questions, error %v, want %d", s.asked, err, want)
+			}
+		}
+	})
+}
