@@ -90,22 +90,32 @@ func newBench(t testing.TB, app *proxy.App, request string) *bench {
 // newBenchFor is newBench for a session cookie of another name.
 func newBenchFor(t testing.TB, app *proxy.App, cookie, request string) *bench {
 	t.Helper()
-	service := &proxy.Service{
+	service := quickService(cookie)
+	return newBenchOf(t, proxy.NewGate(service, quickPolicy(t, app)), []*proxy.Service{service}, request)
+}
+
+// quickService is a session service that remembers one session.
+func quickService(cookie string) *proxy.Service {
+	return &proxy.Service{
 		Sessions: oneSession{able("alice")}, Passthrough: idle{},
 		Credentials: proxy.Credentials{
 			TokenHeader: "X-Session-Token", CookieHeader: "X-Session-Cookie", Cookie: cookie, Bearer: true,
 		},
 	}
-	return newBenchOf(t, proxy.NewGate(service, quickPolicy(t, app)), []*proxy.Service{service}, request)
+}
+
+// benchConfig is the configuration of a server that takes time for nothing.
+func benchConfig(gate *proxy.Gate, services []*proxy.Service) proxy.Config {
+	return proxy.Config{
+		Gate: gate, Services: services,
+		Observer: idle{}, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
+		Trusted: &proxy.Trusted{Unix: true}, Logger: slog.New(slog.DiscardHandler),
+	}
 }
 
 func newBenchOf(t testing.TB, gate *proxy.Gate, services []*proxy.Service, request string) *bench {
 	t.Helper()
-	b := &bench{Server: proxy.NewServer(proxy.Config{
-		Gate: gate, Services: services,
-		Observer: idle{}, ForwardAuthPath: authPath, WhoamiPath: "/sessions/whoami",
-		Trusted: &proxy.Trusted{Unix: true}, Logger: slog.New(slog.DiscardHandler),
-	})}
+	b := &bench{Server: proxy.NewServer(benchConfig(gate, services))}
 	peer, own := net.Pipe()
 	t.Cleanup(func() { _, _ = peer.Close(), own.Close() })
 	b.ctx.Init2(proxy.NewConn(unixConn{own}, &proxy.Trusted{Unix: true}), nil, false)

@@ -38,3 +38,6 @@ func (s *Server) ServeLongWay(ln net.Listener) error {
 		go func() { _ = s.http.ServeConn(&c.handed) }()
 	}
 }
+
+// Handed returns how many connections are in the hands of fasthttp.
+func (s *Server) Handed() int { return int(s.http.GetOpenConnectionsCount()) + 1 } // it leaves one out, of which it thinks that it is being accepted

@@ -232,16 +232,16 @@ func (l *lane) request() (size int, t turn) {
 		r.release()
 		return 0, leave
 	}
+	l.next = extent{head: whole}
 	r.Server, r.conn, r.began = s, c, time.Now()
 	r.place()
 	if !r.recall() {
-		l.next = extent{head: whole}
 		r.release()
 		return 0, leave
 	}
 	s.cfg.Observer.Began(r.face)
 	if r.face == ProxyFace {
-		l.passing, l.next = r, extent{head: whole}
+		l.passing = r
 		return 0, pass
 	}
 	last := r.last || s.down.Load()

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/hostile"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
 // twoWays are two gateways that differ in nothing but that one has no lane.
@@ -98,6 +99,7 @@ var appAnswers = []string{
 	"last HTTP/1.1 200 OK\r\nX-A: \x01\r\nContent-Length: 0\r\n\r\n",
 	"last HTTP/1.1 200 OK\r\nNo colon\r\nContent-Length: 0\r\n\r\n",
 	"last HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx",
+	ok("x", "Keep-Alive: timeout=5", "Proxy-Connection: a", "TE: b", "Connection: Keep-Alive", "Proxy-Authenticate: Basic", "X-Gatehouse_Cache: c"),
 	"HTTP/1.1 999 Odd\r\nContent-Length: 1\r\n\r\nx",
 }
 
@@ -108,6 +110,7 @@ type outcome struct {
 	Heads    []string // of the requests that the application got
 	Decided  []observation
 	Limited  []string
+	Asked    []question // what was not to come from memory, of any age
 }
 
 // send sends the pieces on one connection, the way of g, and returns what becomes of it.
@@ -136,6 +139,14 @@ func (w *way) send(t testing.TB, pieces []string) (o outcome) {
 	}
 	w.observer.decided, w.observer.limited = nil, nil
 	w.observer.mu.Unlock()
+	w.sessions.mu.Lock()
+	for _, q := range w.sessions.asked {
+		if q.within != upstream.Unlimited {
+			o.Asked = append(o.Asked, q)
+		}
+	}
+	w.sessions.asked = nil
+	w.sessions.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o.Heads, w.heads = w.heads, nil
@@ -172,7 +183,7 @@ func normalised(received string) string {
 func (ways *twoWays) compare(t testing.TB, pieces ...string) (short, long outcome) {
 	t.Helper()
 	short, long = ways.both[0].send(t, pieces), ways.both[1].send(t, pieces)
-	if diff := cmp.Diff(long, short, cmpopts.IgnoreFields(outcome{}, "Bytes")); diff != "" {
+	if diff := cmp.Diff(long, short, cmpopts.IgnoreFields(outcome{}, "Bytes"), cmp.AllowUnexported(question{})); diff != "" {
 		t.Errorf("%.2000q (-by fasthttp +by the lane):\n%s", pieces, diff)
 	}
 	return short, long
@@ -199,6 +210,8 @@ func plainRequests() []string {
 		request("HEAD", "/sessions/whoami", "", alice), request("GET", "/sessions/whoami", "", alice, "Connection: close"),
 		request("GET", "/x", "", alice, "Authorization: Negotiate x"), request("GET", "/x", "", alice, "X-Forwarded-For: 1.2.3.4, ::1"),
 		request("GET", "/x", "", alice, "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example.com", "X-Forwarded-Port: 8443"),
+		request("GET", "/x", "", alice, "Host: b"), "GET /x HTTP/1.1\r\n"+alice+"\r\n\r\n", request("GET", "/x", "", alice, "host:app.example.com"),
+		request("DELETE", "/x", "", alice, "Early-Data: 1"), request("GET", authPath, "", about("PUT", "/x", alice, "early-data: 0")...),
 		request("OPTIONS", "/x", "", alice), request("TRACE", authPath, "", about("GET", "/x", alice)...),
 		request("GET", authPath, "", about("OPTIONS", "/x", alice)...), request("GET", authPath, "", about("GET", "/strong/x", alice)...),
 		"GET /x HTTP/1.1\r\nHost: [::1]:80\r\n"+alice+"\r\n\r\n", "GET /x HTTP/1.1\r\nHost: a..b\r\n"+alice+"\r\n\r\n",

@@ -1,0 +1,156 @@
+package proxy_test
+
+import (
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
+	"github.com/gatehouse-proxy/gatehouse/upstream"
+)
+
+// A request that goes the long way does not take the connection along for good, where its end is known.
+func TestTheLaneGetsItsConnectionBack(t *testing.T) {
+	app := newApp(t, func(c *appConn) {
+		for {
+			head, ok := c.request()
+			if !ok {
+				return
+			}
+			if strings.Contains(head, "/public/odd") {
+				c.write("HTTP/1.1 103 Early Hints\r\n\r\n")
+			}
+			c.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	f := func(name string, status int, method, sent string) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, app)
+			c := g.dial()
+			for range 3 {
+				c.send(sent)
+				if res := c.next(method); res.StatusCode != status {
+					t.Fatalf("status %d", res.StatusCode)
+				}
+				c.send(request("GET", "/sessions/whoami", "", alice)) // which the lane answers
+				if res := c.next("GET"); res.StatusCode != 200 {
+					t.Fatalf("status %d", res.StatusCode)
+				}
+				if n := g.Handed(); n != 0 {
+					t.Fatalf("fasthttp has %d connections", n)
+				}
+			}
+		})
+	}
+	f("refused", 401, "GET", request("GET", "/x", ""))
+	f("denied", 403, "HEAD", request("HEAD", "/deny/x", "", alice))
+	f("with a body", 200, "POST", request("POST", "/x", "hello", alice))
+	f("with a long body", 200, "POST", request("POST", "/x", strings.Repeat("x", 100_000), alice))
+	f("answered oddly", 200, "GET", request("GET", "/public/odd", ""))
+	f("with a query", 200, "GET", request("GET", "/x?a=b", "", alice))
+}
+
+// Nothing in a lane allocates.
+func TestTheLaneDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	service := quickService("ory_kratos_session")
+	server := proxy.NewServer(benchConfig(proxy.NewGate(service, quickPolicy(t, quickApp(t))), []*proxy.Service{service}))
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "lane")) // whose peers are trusted
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	t.Cleanup(func() {
+		_ = server.Shutdown(t.Context())
+		<-served
+	})
+	all := benchRequests()
+	all["proxy cookie"] = request("GET", "/app/page?q=1", "", "Accept: */*", "User-Agent: x", "Cookie: a=1; ory_kratos_session="+realCookie)
+	all["proxy token"] = request("GET", "/app/page?q=1", "", "X-Session-Token: "+realToken)
+	for name, sent := range all {
+		c, err := net.Dial("unix", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, in := []byte(sent), make([]byte, 16<<10)
+		size := 0
+		exchange := func() {
+			if _, err := c.Write(out); err != nil {
+				t.Fatal(err)
+			}
+			n, err := io.ReadAtLeast(c, in, max(1, size))
+			if err != nil || !strings.HasPrefix(string(in[:15]), "HTTP/1.1 200 OK") || server.Handed() != 0 {
+				t.Fatalf("%s: %q, %v", name, in[:n], err)
+			}
+			size = n
+		}
+		for range 10 {
+			exchange()
+		}
+		if n := testing.AllocsPerRun(1000, exchange); n != 0 {
+			t.Errorf("%s: %v allocations a request", name, n)
+		}
+		_ = c.Close()
+	}
+}
+
+// blank panics when it is to remember.
+type blank struct{ *fakeSessions }
+
+func (blank) Recall(upstream.Credential) (upstream.Answer, bool) { panic("forgotten") }
+
+// A panic in the lane lets nothing through and ends nothing: the request goes the long way.
+func TestAPanicInTheLane(t *testing.T) {
+	g := newGateway(t, answering(t, ok("hello")), func(s *setup) { s.Sessions = blank{s.Sessions.(*fakeSessions)} })
+	c := g.dial()
+	for range 2 {
+		c.send(request("GET", "/x", "", alice))
+		if res := c.next("GET"); res.StatusCode != 200 || res.body != "hello" {
+			t.Errorf("status %d, body %q", res.StatusCode, res.body)
+		}
+		c.send(request("GET", "/x", ""))
+		if res := c.next("GET"); res.StatusCode != 401 {
+			t.Errorf("status %d", res.StatusCode)
+		}
+	}
+	if log := g.log.String(); strings.Count(log, "panic while serving a request from memory") != 2 {
+		t.Errorf("log %q", log)
+	}
+}
+
+// startled panics when it is told of an answer.
+type startled struct{ *observer }
+
+func (startled) Answered(int, time.Duration) { panic("startled") }
+
+// A panic after the application has answered is answered for, as everywhere.
+func TestAPanicBehindTheApplication(t *testing.T) {
+	app := answering(t, ok("hello"))
+	g := newGateway(t, app, func(s *setup) { s.App.Observer, s.App.MaxConns = startled{s.App.Observer.(*observer)}, 1 })
+	for range 3 { // no connection is lost
+		if res := g.get("/public/x"); res.StatusCode != 500 || strings.Contains(res.body, "hello") {
+			t.Errorf("status %d, body %q", res.StatusCode, res.body)
+		}
+		if got := g.observer.last(); got.Verdict != policy.Unavailable || got.Reason != policy.InternalError {
+			t.Errorf("observed %v", got)
+		}
+	}
+}
+
+// FuzzTheLane holds that the lane changes nothing, whatever comes.
+func FuzzTheLane(f *testing.F) {
+	for _, sent := range plainRequests() {
+		f.Add([]byte(sent), []byte(nil))
+		f.Add([]byte(sent), []byte(sent))
+	}
+	ways := newTwoWays(f, trusting)
+	f.Fuzz(func(t *testing.T, first, second []byte) { ways.compare(t, string(first), string(second)) })
+}
