@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -159,6 +160,15 @@ func TestRecord(t *testing.T) {
 				t.Error("record is not of its own credential only")
 			}
 		}
+	}
+	exported := 0
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[upstream.Session]()) {
+		if field.IsExported() {
+			exported++
+		}
+	}
+	if exported != 7 {
+		t.Errorf("a session has %d fields, of which a record tells 7: it has to tell all of them", exported)
 	}
 	now := time.Now()
 	f(&upstream.Session{ID: "S", IdentityID: "I"}, "", nil, upstream.Unlimited)
