@@ -110,6 +110,7 @@ func cold(g *gateway, sessions int, latency time.Duration) error {
 	if err != nil {
 		return err
 	}
+	cpu := g.cpuTime()
 	done := make(chan error, 1)
 	began := time.Now()
 	var took time.Duration
@@ -134,10 +135,11 @@ func cold(g *gateway, sessions int, latency time.Duration) error {
 		default:
 		}
 	}
+	cpu = (g.cpuTime() - cpu) / time.Duration(sessions)
 	ideal := time.Duration(sessions) * latency / time.Duration(g.inFlight)
 	fmt.Printf("%d unknown sessions, service takes %v, %d questions at once: %v; the service alone takes %v, which is %.2f times less\n",
 		sessions, latency, g.inFlight, took.Round(time.Millisecond), ideal, float64(took)/float64(ideal))
-	fmt.Printf("questions: %d, at most %d at once\n", s.questions.Load(), s.most.Load())
+	fmt.Printf("questions: %d, at most %d at once; the gateway took %v of CPU time for each\n", s.questions.Load(), s.most.Load(), cpu)
 	fmt.Printf("a hit: %v in the median and %v at p99 before, %v and %v meanwhile: %.2f and %.2f times as long\n",
 		quantile(before, 0.5), quantile(before, 0.99), quantile(during, 0.5), quantile(during, 0.99),
 		ratio(during, before, 0.5), ratio(during, before, 0.99))
