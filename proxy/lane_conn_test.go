@@ -55,12 +55,30 @@ func TestTheLaneGetsItsConnectionBack(t *testing.T) {
 	f("with a query", 200, "GET", request("GET", "/x?a=b", "", alice))
 }
 
+// A gated listener accepts a connection for every permission.
+type gated struct {
+	net.Listener
+	may chan struct{}
+}
+
+func (l gated) Accept() (net.Conn, error) {
+	<-l.may
+	return l.Listener.Accept()
+}
+
 // A head that comes in part has no more time in the lane than elsewhere, whether it is the first of a connection or not.
 func TestSlowHeadsInTheLane(t *testing.T) {
-	g := newGateway(t, nil, func(s *setup) { s.Limits.HeadTimeout = 200 * time.Millisecond })
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	may := make(chan struct{})
+	g := newGateway(t, nil, func(s *setup) { s.Limits.HeadTimeout, s.Listener = 200*time.Millisecond, gated{ln, may} })
+	t.Cleanup(func() { close(may) })
 	for _, before := range []string{"", request("GET", "/sessions/whoami", "", alice)} {
 		c := g.dial()
 		c.send(before + "GET /sessions/whoami HTTP/1.1\r\nHost: a\r\n")
+		may <- struct{}{} // so that all of this is there when it is read first
 		if before != "" {
 			if res := c.next("GET"); res.StatusCode != 200 {
 				t.Errorf("status %d", res.StatusCode)
