@@ -3,6 +3,10 @@ package proxy
 import (
 	"io"
 	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
 // An extent says how many bytes a request has. The zero extent is not known.
@@ -38,7 +42,7 @@ func (l *lane) handOver() bool {
 	l.next = extent{}
 	_ = c.server.http.ServeConn(h) // whose errors are told to the client, or nobody
 	if r := c.takeBegun(); r != nil {
-		r.abandon()
+		r.abandon(policy.Unavailable, policy.InternalError, fasthttp.StatusInternalServerError)
 	}
 	if !h.back {
 		if h.bounded { // or else Read has seen to it, as whoever took the connection over may still read

@@ -1,11 +1,15 @@
 package proxy
 
 import (
+	"errors"
+	"io"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
 // A lane is the short way of a connection's requests: that of the plainest ones, when they are answered from memory. It knows nothing of
@@ -59,6 +63,10 @@ func (c *conn) serve() {
 				return
 			}
 		case end:
+			if r := l.passing; r != nil { // earlier answers could not be sent
+				r.asked.app.cfg.Observer.Cut(ByClient)
+				r.abandon(policy.Allowed, policy.ClientGone, statusClientGone)
+			}
 			l.release()
 			c.ours.Store(false)
 			_ = c.Close()
@@ -129,7 +137,7 @@ func (l *lane) received(n int, err error) turn {
 		return stay
 	case err == nil:
 		return stay
-	case l.idle() && (c.answered.Load() || !isTimeout(err) || c.server.down.Load()): // nobody is owed an answer
+	case l.idle() && (c.answered.Load() || errors.Is(err, io.EOF) || c.server.down.Load()): // nobody is owed an answer
 		return end
 	}
 	l.failure = err
@@ -147,10 +155,13 @@ func (l *lane) await() bool {
 			return false
 		}
 		d = idleTimeout
-	case !idle && (l.began || !answered):
-		return true // it is running
-	case !idle:
-		l.began, now = true, time.Now()
+	case idle: // for the first request it has been running since the connection began
+	case l.began:
+		return true
+	default:
+		if l.began = true; answered {
+			now = time.Now()
+		}
 	}
 	by := int64(now.Sub(c.born) + d)
 	if set := c.readSet.Load(); set != 0 && set <= by && by-set <= int64(d)/64 {
@@ -175,10 +186,15 @@ func (l *lane) serve() turn {
 			l.conn.heard.Store(true)
 			return l.makeRoom()
 		}
-		l.pass(size)
+		if l.pass(size); len(l.memory.out) >= muchUnsent && l.flush() != nil {
+			return end
+		}
 	}
 	return stay
 }
+
+// muchUnsent is how much is kept, of the answers to requests that came at once, before it is sent.
+const muchUnsent = 32 << 10
 
 // pass leaves the first n bytes behind.
 func (l *lane) pass(n int) {
@@ -266,7 +282,9 @@ func (l *lane) acquire() {
 func (l *lane) release() {
 	if m := l.memory; m != nil {
 		l.memory, l.begin, l.end = nil, 0, 0
-		m.out = m.out[:0]
+		if m.out = m.out[:0]; cap(m.out) > 2*muchUnsent {
+			m.out = nil
+		}
 		laneMemories.Put(m)
 	}
 }

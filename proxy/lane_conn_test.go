@@ -55,6 +55,63 @@ func TestTheLaneGetsItsConnectionBack(t *testing.T) {
 	f("with a query", 200, "GET", request("GET", "/x?a=b", "", alice))
 }
 
+// A gated listener accepts a connection for every permission.
+type gated struct {
+	net.Listener
+	may chan struct{}
+}
+
+func (l gated) Accept() (net.Conn, error) {
+	<-l.may
+	return l.Listener.Accept()
+}
+
+// A head that comes in part has no more time in the lane than elsewhere, whether it is the first of a connection or not.
+func TestSlowHeadsInTheLane(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	may := make(chan struct{})
+	g := newGateway(t, nil, func(s *setup) { s.Limits.HeadTimeout, s.Listener = 200*time.Millisecond, gated{ln, may} })
+	t.Cleanup(func() { close(may) })
+	for _, before := range []string{"", request("GET", "/sessions/whoami", "", alice)} {
+		c := g.dial()
+		c.send(before + "GET /sessions/whoami HTTP/1.1\r\nHost: a\r\n")
+		may <- struct{}{} // so that all of this is there when it is read first
+		if before != "" {
+			if res := c.next("GET"); res.StatusCode != 200 {
+				t.Errorf("status %d", res.StatusCode)
+			}
+		}
+		if res := c.next("GET"); res.StatusCode != 408 || !res.Close {
+			t.Errorf("status %d, close %v", res.StatusCode, res.Close)
+		}
+		c.nothing()
+	}
+}
+
+// Requests that come at once are answered in order, however much that is.
+func TestManyAnswersOfTheLaneAtOnce(t *testing.T) {
+	g := newGateway(t, nil, func(s *setup) { s.Limits.HeadTimeout = patience })
+	big := session("big")
+	big.Body = []byte(`{"id":"big","a":"` + strings.Repeat("x", 100_000) + `"}`)
+	g.sessions.know("session_token big", hit(big), nil)
+	c := g.dial()
+	go func() {
+		for range 10 {
+			_, _ = io.WriteString(c, strings.Repeat(request("GET", "/sessions/whoami", "", "X-Session-Token: big")+
+				request("GET", "/sessions/whoami", "", alice), 20))
+		}
+	}()
+	for i := range 400 {
+		res := c.next("GET")
+		if want := map[bool]string{true: string(big.Body), false: string(session("alice").Body)}[i%2 == 0]; res.body != want {
+			t.Fatalf("answer %d is %.80q", i, res.body)
+		}
+	}
+}
+
 // Nothing in a lane allocates.
 func TestTheLaneDoesNotAllocate(t *testing.T) {
 	if raceEnabled {

@@ -61,14 +61,14 @@ func (l *lane) failed(r *request, concluded bool, failure any) turn {
 	return leave
 }
 
-// abandon ends a request that the lane has begun and fasthttp did not take.
-func (r *request) abandon() {
+// abandon ends a request that the lane has begun, and that nobody answers.
+func (r *request) abandon(v policy.Verdict, why policy.Reason, status int) {
 	if c := r.asked.conn; c != nil {
 		r.asked.app.drop(c)
 	}
 	r.conn.settle()
-	r.decision = policy.Decision{Verdict: policy.Unavailable, Reason: policy.InternalError, Route: r.decision.Route}
-	r.conclude(fasthttp.StatusInternalServerError, time.Now())
+	r.decision.Verdict, r.decision.Reason = v, why
+	r.conclude(status, time.Now())
 }
 
 // deliver sends the client the head that is in the memory, and what follows it. It reports false if the response is cut off.
