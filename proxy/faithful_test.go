@@ -229,3 +229,21 @@ func TestEventsArriveOneByOne(t *testing.T) {
 	f("to HTTP/1.0", "HTTP/1.0", typed+"Transfer-Encoding: chunked\r\n\r\n", chunked, "0\r\n\r\n")
 	f("until the end to HTTP/1.0", "HTTP/1.0", typed+"\r\n", plain, "")
 }
+
+// Lines of a head may end in a line feed alone (RFC 9112 section 2.2), as scripts write them. The client gets lines that end as they should.
+func TestHeadsOfBareLineFeeds(t *testing.T) {
+	for _, answer := range []string{
+		"HTTP/1.1 200 OK\nContent-Length: 5\nX-A: b\n\nhello",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\nX-A: b\r\n\nhello",
+		"HTTP/1.1 200 OK\nContent-Length: 5\nX-A: b\n\r\nhello",
+		"HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 200 OK\nX-A: b\nContent-Length: 5\n\nhello",
+		"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nX-A: b\n\n5\r\nhello\r\n0\r\n\r\n",
+	} {
+		g := newGateway(t, answering(t, answer))
+		for range 2 {
+			if res := g.get("/public/x"); res.StatusCode != 200 || res.body != "hello" || res.Header.Get("X-A") != "b" {
+				t.Errorf("%q became %d, %v and %q", answer, res.StatusCode, res.Header, res.body)
+			}
+		}
+	}
+}

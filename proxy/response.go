@@ -37,7 +37,7 @@ func (c *appConn) readHead(h *fasthttp.ResponseHeader, interim func()) error {
 			h.SetNoDefaultContentType(true)
 			h.DisableNormalizing()
 		}
-		if err := h.Read(c.r); err != nil {
+		if err := c.parseHead(h, head); err != nil {
 			return errBadHead
 		}
 		switch status := h.StatusCode(); {
@@ -51,6 +51,27 @@ func (c *appConn) readHead(h *fasthttp.ResponseHeader, interim func()) error {
 		interim()
 	}
 	return errInterimFlood
+}
+
+// parseHead takes head, which is what comes next, and reads it into h. Lines that end in a line feed alone are read as lines, as RFC 9112
+// section 2.2 allows: fasthttp would wait for another end of the head.
+func (c *appConn) parseHead(h *fasthttp.ResponseHeader, head []byte) error {
+	if !endsLinesOddly(head) {
+		return h.Read(c.r)
+	}
+	usual := bytes.ReplaceAll(bytes.ReplaceAll(head, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
+	_, _ = c.r.Discard(len(head))
+	return h.Read(bufio.NewReaderSize(bytes.NewReader(usual), len(usual)))
+}
+
+// endsLinesOddly reports whether a line of head ends in a line feed alone.
+func endsLinesOddly(head []byte) bool {
+	for line := range bytes.Lines(head) {
+		if !bytes.HasSuffix(line, []byte("\r\n")) {
+			return true
+		}
+	}
+	return false
 }
 
 // awaitHead waits for the head of a response and returns it without taking it. first says that nothing has been answered yet.
