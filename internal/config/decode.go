@@ -245,6 +245,9 @@ func (l *loader) section(path string, n *yaml.Node, v reflect.Value) {
 			message += fmt.Sprintf("; did you mean `%s`?", near)
 		} else if elsewhere := findKey(key.Value); elsewhere != "" {
 			message += fmt.Sprintf("; did you mean `%s`? check the indentation", elsewhere)
+		} else if part := partner(key.Value, names); part != "" {
+			l.failed[join(path, part)] = true
+			message += fmt.Sprintf("; did you mean `%s`?", part)
 		} else {
 			message += "; want " + alternatives(names)
 		}

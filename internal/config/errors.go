@@ -63,6 +63,21 @@ func nearest(word string, names []string) string {
 	return best
 }
 
+// partner returns the only name that a word is the last part of, as cache is of session_cache, or that is short for it, as app is for
+// application; or "".
+func partner(word string, names []string) string {
+	found := ""
+	for _, name := range names {
+		if word = strings.ToLower(word); strings.HasSuffix(name, "_"+word) || len(name) >= 3 && strings.HasPrefix(word, name) {
+			if found != "" {
+				return ""
+			}
+			found = name
+		}
+	}
+	return found
+}
+
 // distance returns how many characters must be added, removed, changed or swapped with their neighbour to make b of a, and 3 for
 // everything beyond 2.
 func distance(a, b string) int {

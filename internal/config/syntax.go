@@ -33,17 +33,21 @@ func isHeaderName(s string) bool {
 	return s != "" && len(s) <= 64 && (s[0] < '0' || s[0] > '9') && isAlnum(s[0])
 }
 
-// cookieFault says what is wrong with the name of a cookie, or "". An asterisk is kept for patterns.
-func cookieFault(name string) string {
-	if !isToken(name) || strings.Contains(name, "*") {
-		return "want the name of a cookie, such as ory_kratos_session, got " + quote(name)
+// cookieFault says what is wrong with the name of a cookie, or "". An asterisk is kept for patterns. example is a name as it should be.
+func cookieFault(name, example string) string {
+	switch {
+	case isToken(name) && !strings.Contains(name, "*"):
+		return ""
+	case strings.HasSuffix(name, "*"):
+		return "want the whole name of a cookie, such as " + example + ", got " + quote(name) + ": patterns are for kratos only"
+	default:
+		return "want the name of a cookie, such as " + example + ", got " + quote(name)
 	}
-	return ""
 }
 
 // cookiePatternFault is cookieFault for what may also be the beginning of a name and an asterisk.
 func cookiePatternFault(name string) string {
-	if cookieFault(strings.TrimSuffix(name, "*")) != "" {
+	if cookieFault(strings.TrimSuffix(name, "*"), "") != "" {
 		return "want the name of a cookie, such as ory_kratos_session, or its beginning and one *, such as ory_session_*, got " + quote(name)
 	}
 	return ""

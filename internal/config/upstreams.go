@@ -145,6 +145,7 @@ func (l *loader) validateRouteUpstreams(c *Config) {
 		return
 	}
 	names := slices.Sorted(maps.Keys(c.Upstreams))
+	_, written := l.set["routes"]
 	for i, r := range c.Routes {
 		path := fmt.Sprintf("routes[%d].upstream", i)
 		asks := r.Access == AccessSession || r.Access == AccessOptional || r.ForwardCredential
@@ -156,6 +157,9 @@ func (l *loader) validateRouteUpstreams(c *Config) {
 			l.report(path, "nothing passes a route with `access: deny`: remove this")
 		case set && c.Upstreams[r.Upstream] == nil:
 			l.report(path, "%s", l.unknownName("there is no session service of the name", r.Upstream, "upstreams", names))
+		case !set && asks && len(c.Upstreams) > 0 && !written && !l.failed["routes"]:
+			l.report("upstreams", "no route says which paths are for whose sessions: add routes, such as "+
+				"`{ match: { path: /* }, access: session, upstream: %s }`", names[0])
 		case !set && asks && len(c.Upstreams) > 0:
 			l.report(path, "is missing: say whose sessions and credentials the route is about: %s", alternatives(names))
 		}

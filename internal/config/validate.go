@@ -26,7 +26,7 @@ func (l *loader) validate(c *Config) {
 	l.validateHeaders(c.IdentityHeaders)
 	l.validateToken(c)
 	if c.IdentityToken != nil && !c.Whoami.KeepBody {
-		l.report("whoami.keep_body", "identity_token signs what the session service says at any time: leave this out, or that")
+		l.report("whoami.keep_body", "identity_token signs what was remembered of it: leave out keep_body, or identity_token")
 	}
 	l.validateFaces(c)
 	l.validateLogin(c.Login)
@@ -214,6 +214,9 @@ func (c *Config) Warnings() []string {
 			warn("routes[%d]: %s is a path of Gatehouse itself, which no route decides about", i, path)
 		} else if c.servesAPI(r.Upstream, path) {
 			warn("routes[%d]: %s is a path of the session API, which goes to the session service and which no route decides about", i, path)
+		}
+		if path := r.Match.Path; slices.ContainsFunc(strings.Split(path, "/"), isPlaceholder) {
+			warn("routes[%d]: %s stands for itself only, letter by letter: there are no placeholders, and * is for everything below a path", i, path)
 		}
 		if path := r.Match.Path; len(path) > 1 && strings.HasSuffix(path, "/") {
 			warn("routes[%d]: %s is this path only: write %s* for it and everything below it", i, path, path)

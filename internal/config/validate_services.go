@@ -18,6 +18,7 @@ func (l *loader) validateUpstream(c *Config, u NamedUpstream) {
 	l.validateOwnHeaders(c, u)
 	if k := u.Kratos; k != nil {
 		l.validateURL(u.Key+".kratos.url", k.URL, "set the public API of Kratos, such as http://127.0.0.1:4433")
+		l.validateBase(u.Key+".kratos.url", k.URL, "/sessions/whoami")
 		l.check(u.Key+".kratos.cookie", cookiePatternFault(k.Cookie))
 		if k.Revocations != nil {
 			l.check(u.Key+".kratos.revocations.postgres", cmp.Or(parts.Postgres.Fault(), databaseFault(string(k.Revocations.Postgres))))
@@ -25,23 +26,26 @@ func (l *loader) validateUpstream(c *Config, u NamedUpstream) {
 	}
 	if w := u.Wacht; w != nil {
 		l.validateURL(u.Key+".wacht.url", w.URL, "set the Frontend API of the deployment, such as https://frontend.example.com")
-		l.check(u.Key+".wacht.cookie", cookieFault(w.Cookie))
+		l.check(u.Key+".wacht.cookie", cookieFault(w.Cookie, "__session"))
 	}
 	if x := u.Crossid; x != nil {
 		l.validateURL(u.Key+".crossid.url", x.URL, "set the tenant, such as https://example.crossid.io")
+		l.validateBase(u.Key+".crossid.url", x.URL, "/api/v1/auth/sessions/whoami")
+		l.validateBase(u.Key+".crossid.url", x.URL, "/api/v1")
 		if x.Cookie != "" {
-			l.check(u.Key+".crossid.cookie", cookieFault(x.Cookie))
+			l.check(u.Key+".crossid.cookie", cookieFault(x.Cookie, "crossid_session"))
 		}
 	}
 	if b := u.BetterAuth; b != nil {
 		l.validateURL(u.Key+".better_auth.url", b.URL, "set the server of Better Auth, such as http://127.0.0.1:3000")
-		l.check(u.Key+".better_auth.cookie", cookieFault(b.Cookie))
+		l.validateBase(u.Key+".better_auth.url", b.URL, "/get-session")
+		l.check(u.Key+".better_auth.cookie", cookieFault(b.Cookie, "better-auth.session_token"))
 	}
 	if h := u.HTTP; h != nil {
 		l.validateHTTP(u.Key+".http", h)
 	}
 	if e := u.Embedded; e != nil {
-		l.check(u.Key+".embedded.cookie", cookieFault(e.Cookie))
+		l.check(u.Key+".embedded.cookie", cookieFault(e.Cookie, e.defaultCookie()))
 		between(l, u.Key+".embedded.lifespan", e.Lifespan, time.Second, 87600*time.Hour)
 	}
 	between(l, u.Key+".timeout", u.Timeout, time.Millisecond, time.Minute)
@@ -71,7 +75,7 @@ func (l *loader) validateChoice(u NamedUpstream) {
 		for _, s := range all {
 			there = append(there, fmt.Sprintf("%s (%s)", s.Kind, l.where(join(u.Key, s.Kind))))
 		}
-		l.report(u.Key, "there can be one session service only: remove %s", alternatives(there))
+		l.report(u.Key, "there can be one session service only: remove %s, or give each a name in upstreams", alternatives(there))
 	}
 }
 
@@ -84,13 +88,20 @@ func (l *loader) validateURL(path, url, missing string) {
 	l.check(path, urlFault(url, true))
 }
 
+// validateBase says that a URL has the path of the question itself, which is asked below the base.
+func (l *loader) validateBase(path, url, question string) {
+	if strings.HasSuffix(strings.TrimRight(url, "/"), question) {
+		l.report(path, "want the base, below which %s is asked: remove %s", question, question)
+	}
+}
+
 func (l *loader) validateHTTP(path string, h *HTTP) {
 	l.validateURL(path+".url", h.URL, "set the endpoint, such as http://127.0.0.1:3000/api/auth/session")
 	if h.Cookie == "" && h.TokenHeader == "" && !h.Bearer {
 		l.report(path, "no credential is sent to it: set cookie, token_header or bearer")
 	}
 	if h.Cookie != "" {
-		l.check(path+".cookie", cookieFault(h.Cookie))
+		l.check(path+".cookie", cookieFault(h.Cookie, "authjs.session-token"))
 	}
 	if name := h.TokenHeader; name != "" && (!isHeaderName(name) || isReserved(strings.ToLower(name)) && strings.ToLower(name) != "x-session-token") {
 		l.report(path+".token_header", "want the name of a header that means nothing else, such as X-Session-Token, got %s", quote(name))
