@@ -472,6 +472,12 @@ requirements: { s: { methods: [totp] } }`
 	f(kratos+"routes: [{ match: { path: /.gatehouse/auth/nginx }, access: deny }]",
 		"routes[0]: /.gatehouse/auth/nginx is a path of Gatehouse itself, which no route decides about")
 
+	for _, path := range []string{"/users/:id", "/users/{id}/posts", "/{path}/*"} {
+		f(kratos+"routes: [{ match: { path: '"+path+"' }, access: session }]",
+			"routes[0]: "+path+" stands for itself only, letter by letter: there are no placeholders, and * is for everything below a path")
+	}
+	f(kratos + "routes: [{ match: { path: '/v1/items:batch' }, access: session }, { match: { path: '/a{b}/:' }, access: session }]")
+
 	// The page where people sign in must be reachable, if it is the gate that stands before it.
 	const login = kratos + "login: { url: 'https://App.example.com:8443/login?x=1', allowed_hosts: ['app.example.com:8443'] }\n"
 	covered := "login.url: routes[0] has `access: session` for /login, so that nobody could sign in: put a route with `access: public` before it, " +

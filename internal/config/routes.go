@@ -139,6 +139,11 @@ func patternFault(pattern string) string {
 	}
 }
 
+// isPlaceholder reports whether a segment of a path is what other routers take for any segment, such as :id or {id}.
+func isPlaceholder(segment string) bool {
+	return len(segment) > 1 && segment[0] == ':' || strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}")
+}
+
 // prefixFault says what is wrong with the part of the pattern that the application does not see, or "".
 func prefixFault(prefix, pattern string) string {
 	exact := strings.TrimSuffix(pattern, "/*")

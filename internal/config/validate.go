@@ -215,6 +215,9 @@ func (c *Config) Warnings() []string {
 		} else if c.servesAPI(r.Upstream, path) {
 			warn("routes[%d]: %s is a path of the session API, which goes to the session service and which no route decides about", i, path)
 		}
+		if path := r.Match.Path; slices.ContainsFunc(strings.Split(path, "/"), isPlaceholder) {
+			warn("routes[%d]: %s stands for itself only, letter by letter: there are no placeholders, and * is for everything below a path", i, path)
+		}
 		if path := r.Match.Path; len(path) > 1 && strings.HasSuffix(path, "/") {
 			warn("routes[%d]: %s is this path only: write %s* for it and everything below it", i, path, path)
 		}
