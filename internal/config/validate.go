@@ -26,7 +26,7 @@ func (l *loader) validate(c *Config) {
 	l.validateHeaders(c.IdentityHeaders)
 	l.validateToken(c)
 	if c.IdentityToken != nil && !c.Whoami.KeepBody {
-		l.report("whoami.keep_body", "identity_token signs what the session service says at any time: leave this out, or that")
+		l.report("whoami.keep_body", "identity_token signs what was remembered of it: leave out keep_body, or identity_token")
 	}
 	l.validateFaces(c)
 	l.validateLogin(c.Login)
