@@ -87,7 +87,7 @@ func anchors(text string) (list []string) {
 }
 
 // TestConfigurations loads every configuration that is shown: blocks that begin with "# gatehouse.yaml" or name an upstream. A block that
-// shows a part gets an upstream, which no configuration can do without.
+// shows a part gets an upstream, which no configuration can do without. One that is whole gives no reason for a warning.
 func TestConfigurations(t *testing.T) {
 	blocks := map[string]string{}
 	for _, name := range files(t) {
@@ -105,11 +105,15 @@ func TestConfigurations(t *testing.T) {
 		t.Errorf("only %d configurations were found, or not the one of %s", len(blocks), manifest)
 	}
 	for name, block := range blocks {
-		if !strings.Contains(block, "upstream:") {
+		whole := strings.Contains(block, "upstream:") || strings.Contains(block, "upstreams:")
+		if !whole {
 			block += "\nupstream: { kratos: { url: http://127.0.0.1:4433 } }\n"
 		}
-		if _, err := config.Parse("block", []byte(block), nil); err != nil {
+		c, err := config.Parse("block", []byte(block), nil)
+		if err != nil {
 			t.Errorf("%s\n%v", name, err)
+		} else if warnings := c.Warnings(); whole && len(warnings) > 0 {
+			t.Errorf("%s\nwarns: %v", name, warnings)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,6 +16,7 @@ import (
 // AppConfig says where an application is and how it is spoken to.
 type AppConfig struct {
 	Name             string                                                               // as logs and metrics have it
+	What             string                                                               // what logs call it; empty is "application"
 	Network, Address string                                                               // as for net.Dial: "tcp" and "host:port", or "unix" and a path
 	Dial             func(ctx context.Context, network, address string) (net.Conn, error) // nil is the network
 	TLS              *tls.Config                                                          // nil to speak without TLS; else with ServerName, and without protocols other than HTTP/1.1
@@ -81,6 +83,7 @@ type App struct {
 
 // NewApp returns an App. No connection is made before the first request.
 func NewApp(cfg AppConfig) *App {
+	cfg.What = cmp.Or(cfg.What, "application")
 	return &App{cfg: cfg, slots: make(chan struct{}, cfg.MaxConns)}
 }
 
@@ -190,9 +193,9 @@ func (a *App) judge(attempt attempt, err error, gaveUp bool) {
 	switch change := a.health.end(attempt, err != nil, gaveUp); {
 	case a.cfg.Logger == nil:
 	case change == wentDown:
-		a.cfg.Logger.Warn("application cannot be reached: requests to it fail at once until it can", "app", a.cfg.Name, "error", err)
+		a.cfg.Logger.Warn(a.cfg.What+" cannot be reached: requests to it fail at once until it can", "app", a.cfg.Name, "error", err)
 	case change == cameUp:
-		a.cfg.Logger.Info("application can be reached again", "app", a.cfg.Name)
+		a.cfg.Logger.Info(a.cfg.What+" can be reached again", "app", a.cfg.Name)
 	}
 }
 

@@ -87,7 +87,7 @@ func (r *request) answered(err error) {
 		r.decision.Reason, route = policy.ApplicationFailed, r.decision.Route.Name
 	}
 	if ok, missed := r.silentApp.allow(); ok {
-		r.cfg.Logger.Warn("application did not answer", "app", app.Name(), "route", route, "path", string(r.target.Path),
+		r.cfg.Logger.Warn(app.cfg.What+" did not answer", "app", app.Name(), "route", route, "path", string(r.target.Path),
 			"error", err, "not_logged", missed)
 	}
 	r.answer(appStatus(err))

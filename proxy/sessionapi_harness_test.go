@@ -83,7 +83,7 @@ func newAPIGateway(t *testing.T, service *scriptedApp, changes ...func(*setup)) 
 	app, calls := answering(t, ok("app")), &fakeCalls{}
 	g := newGateway(t, app, append([]func(*setup){func(s *setup) {
 		at := s.App
-		at.Name, at.Address = "service", service.Addr().String()
+		at.Name, at.What, at.Address = "service", "session service", service.Addr().String()
 		pool := proxy.NewApp(at)
 		t.Cleanup(pool.Close)
 		s.API = &proxy.SessionAPI{Service: pool, Calls: calls, Takes: s.Credentials}

@@ -186,6 +186,9 @@ func TestSessionAPIWithoutService(t *testing.T) {
 	f(200, policy.Allowed, policy.PassedThrough, begin, "end 200")
 	service.stop()
 	f(502, policy.Allowed, policy.StoreUnavailable, begin)
+	if log := g.log.String(); !strings.Contains(log, "session service did not answer") || strings.Contains(log, "application did") {
+		t.Errorf("the log does not say who did not answer: %s", log)
+	}
 }
 
 // The body of a call that says what it changes is read first, and all bodies are bounded.

@@ -66,7 +66,10 @@ type call struct {
 func (c *call) parse(most int) (others []string, err error) {
 	for rest := c.args; ; rest = c.flags.Args()[1:] {
 		if err := c.flags.Parse(rest); err != nil {
-			return nil, usageError{err}
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, usageError{err}
+			}
+			return nil, hinted{usageError{err}, c.flags.Name() + " --help lists the flags"}
 		}
 		if c.flags.NArg() == 0 {
 			return others, nil
@@ -123,7 +126,11 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		case "sessions":
 			hint = "gatehouse sessions list, gatehouse sessions show, or gatehouse sessions revoke"
 		}
-		return report(stderr, hinted{usageError{fmt.Errorf("unknown command %q", strings.Join(rest, " "))}, hint})
+		words := strings.Join(rest, " ")
+		if words == "config" || words == "sessions" {
+			return report(stderr, hinted{usageError{fmt.Errorf("%s: the command is incomplete", words)}, hint})
+		}
+		return report(stderr, hinted{usageError{fmt.Errorf("unknown command %q", words)}, hint})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

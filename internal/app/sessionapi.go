@@ -31,7 +31,7 @@ func (s *service) sessionAPI(m *metrics.Metrics, logger *slog.Logger) (*proxy.Se
 		logger = logger.With("upstream", s.name)
 	}
 	pool := proxy.AppConfig{
-		Name: where.URL, Network: network, Address: address, MaxConns: where.MaxConns,
+		Name: where.URL, What: "session service", Network: network, Address: address, MaxConns: where.MaxConns,
 		DialTimeout: appDialTimeout, ConnWait: appConnWait, HeadTimeout: where.HeadTimeout, IdleTimeout: where.IdleTimeout,
 		KeepAlive: appKeepAlive, MaxAge: appMaxAge, LookEvery: appLookEvery,
 		Observer: m.App(where.URL), Logger: logger,

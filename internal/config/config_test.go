@@ -489,6 +489,8 @@ requirements: { s: { methods: [totp] } }`
 	f(login+"routes: [{ match: { host: other.example.com, path: /* }, access: public }]",
 		"login.url: no route matches /login on app.example.com, so that nobody could sign in: add one with `access: public`")
 	f(kratos + "login: { url: https://auth.example.com, allowed_hosts: [app.example.com] }")
+	f(kratos + "login: { url: 'http://127.0.0.1:4434/login', allowed_hosts: ['127.0.0.1:8080'] }") // another server of the same machine
+	f(kratos+"login: { url: 'https://app.example.com:443/login', allowed_hosts: [app.example.com] }", covered)
 	f(kratos+"login: { url: https://auth.example.com, allowed_hosts: ['*.example.com'] }",
 		strings.Replace(covered, "/login", "/", 1))
 	f(kratos + "listen: unix:/g.sock\ntrusted_proxies: [unix]")

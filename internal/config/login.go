@@ -78,14 +78,19 @@ func (c *Config) warnOfLogin(warn func(format string, args ...any)) {
 		return
 	}
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	port := u.Port()
+	if port == "80" || port == "443" {
+		port = "" // as in allowed_hosts
+	}
 	guarded := slices.ContainsFunc(c.Login.AllowedHosts, func(allowed string) bool {
-		if name, _, err := net.SplitHostPort(allowed); err == nil {
-			allowed = name
+		name, at, err := net.SplitHostPort(allowed)
+		if err != nil {
+			name, at = allowed, ""
 		}
-		return coversHost(allowed, host)
+		return at == port && coversHost(name, host)
 	})
 	if !guarded {
-		return // by somebody else, if at all
+		return // by somebody else, if at all; on one machine, services differ in the port only
 	}
 	page := Match{Host: host, Path: u.Path, Methods: []string{"GET"}}
 	if page.Path == "" {
