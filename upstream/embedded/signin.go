@@ -12,8 +12,10 @@ import (
 // Of signInPage, RETURN_TO is where it leads back to. It is no template: html/template calls methods by their names, and so keeps the linker
 // from leaving out whatever nobody uses, which is a quarter of the binary.
 const signInPage = `<!doctype html>
+<html lang="en">
 <meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>
 <h1>Sign in as anybody</h1>
+<p>This stands in for a session service, for development and tests. There are no passwords.</p>
 <form method="post">
 <input type="hidden" name="return_to" value="RETURN_TO">
 <p><label>E-mail address <input name="email" type="email" required autofocus></label>
