@@ -215,6 +215,8 @@ func plainRequests() []string {
 		request("OPTIONS", "/x", "", alice), request("TRACE", authPath, "", about("GET", "/x", alice)...),
 		request("GET", authPath, "", about("OPTIONS", "/x", alice)...), request("GET", authPath, "", about("GET", "/strong/x", alice)...),
 		"GET /x HTTP/1.1\r\nHost: [::1]:80\r\n"+alice+"\r\n\r\n", "GET /x HTTP/1.1\r\nHost: a..b\r\n"+alice+"\r\n\r\n",
+		"GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 0\r\n"+alice+"\r\n\r\nhello", // https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+		"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 5\r\n"+alice+"\r\n\r\nhello",
 		"GET /x HTTP/1.1\r\nHost: a:99999\r\n"+alice+"\r\n\r\n", "GET /x HTTP/1.1\r\nHost: a:\r\n"+alice+"\r\n\r\n",
 	)
 }
@@ -241,7 +243,7 @@ func mutated(g *rand.Rand, from []string) []string {
 // oddities are what makes of a plain request another one.
 var oddities = []string{
 	"", "", "\r\n", "\n", "\r", " ", "\t", ":", "\x00", "\x7f", "\x80", "/", "//", "%2f", "..", "?", "#", "Connection: close\r\n",
-	"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n", "Host: b\r\n", "\r\n\r\n", "HTTP/1.0", "@", "A",
+	"Content-Length: 5\r\n", "Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n", "Host: b\r\n", "\r\n\r\n", "HTTP/1.0", "@", "A",
 	"Upgrade: websocket\r\n", "Cookie: ory_kratos_session=x\r\n", "Early-Data: 1\r\n", "Trailer: X-User-Id\r\n", "TE: trailers\r\n",
 	"Connection: X-User-Id\r\n", "X_User_Id: root\r\n", "Connection: keep-alive\r\n", "X-Forwarded-Uri: /y\r\n", "0", "-", "GET ",
 }
