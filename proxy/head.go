@@ -363,7 +363,8 @@ func (h *requestHead) isPlain() bool {
 	}
 }
 
-// extent returns the extent of a request whose head could be parsed and has the size given, which is 0 if it could not.
+// extent returns the extent of a request whose head could be parsed and has the size given, which is 0 if it could not. With a body that of
+// HTTP/1.0 is not known, either: its answer may take the connection along while the body is still read, out of the lane's memory.
 func (h *requestHead) extent(size int) extent {
 	if size == 0 || h.lengths > 1 || h.encoded || h.upgrade.count > 0 || h.is("CONNECT") {
 		return extent{}
@@ -372,7 +373,7 @@ func (h *requestHead) extent(size int) extent {
 		return extent{head: size}
 	}
 	n, err := strconv.ParseUint(string(h.announced), 10, 48)
-	if err != nil {
+	if err != nil || n > 0 && !h.isHTTP11() {
 		return extent{}
 	}
 	return extent{size, int(n)}
