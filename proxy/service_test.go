@@ -260,3 +260,25 @@ func TestBodiesForEveryService(t *testing.T) {
 	f(401, "/staff/x", "X-Sid: cred-1")
 	f(401, "/customers/x", "X-Session-Token: cred-1")
 }
+
+// TestParametersDoNotComeByTheReferer holds that no application gets from a Referer what it does not get in the address.
+func TestParametersDoNotComeByTheReferer(t *testing.T) {
+	app := answering(t, ok(""))
+	f := func(keep bool, page, want string) {
+		t.Helper()
+		g := newGateway(t, app, func(s *setup) {
+			s.Credentials.Query = "k"
+			s.Rules = []policy.Rule{{Path: "/*", Access: policy.SessionAccess, ForwardCredential: keep}}
+		})
+		g.sessions.know("session_token secret", hit(session("alice")), nil)
+		head := headOf(t, g, app, request("GET", "/x?k=secret", "", "referer: "+page))
+		if got := strings.Contains(head, "\r\nReferer: "+want+"\r\n"); !got || strings.Contains(head, "secret") != keep {
+			t.Errorf("the application was sent %q", head)
+		}
+	}
+	const page = "https://app.example.com/y"
+	f(false, page+"?k=secret", page)
+	f(false, page+"?a=b&%6b=secret;c=d#e", page+"?a=b;c=d#e")
+	f(false, page, page)
+	f(true, page+"?k=secret", page+"?k=secret")
+}
