@@ -24,7 +24,7 @@ type requestHead struct {
 	upgrade                    soleLine
 	described                  [7]soleLine
 	announced                  []byte // the length of the body as it is announced, whatever is made of it; nil if it is not
-	hosts                      int    // how many Host lines there are
+	hosts, lengths             int    // how many Host lines there are, and Content-Length lines
 	encoded                    bool   // there is a Transfer-Encoding
 	special                    bool   // there is a line that asks more of a server than an answer: Expect or Trailer
 	count                      int    // of all lines
@@ -157,6 +157,7 @@ func (h *requestHead) note(name, value []byte, tokenHeader string) {
 	case len("Content-Length"): // and X-Original-URL, X-Original-URI
 		if named(name, fasthttp.HeaderContentLength) {
 			h.announced = value
+			h.lengths++
 		} else {
 			h.describe(name, value)
 		}
@@ -344,9 +345,9 @@ func (h *requestHead) parseRequestLine(line []byte) bool {
 }
 
 // isPlain reports whether a request that could be parsed is one of HTTP/1.1 to one host, which asks for nothing but an answer: it has no
-// body, and wants the connection to go on or to end.
+// body, and wants the connection to go on or to end. Of two lengths a server in front may have believed the other one (RFC 9112 section 6.3).
 func (h *requestHead) isPlain() bool {
-	if !h.isHTTP11() || h.hosts != 1 || h.encoded || h.special || h.upgrade.count > 0 {
+	if !h.isHTTP11() || h.hosts != 1 || h.lengths > 1 || h.encoded || h.special || h.upgrade.count > 0 {
 		return false
 	}
 	if h.announced != nil && string(h.announced) != "0" {
@@ -362,16 +363,17 @@ func (h *requestHead) isPlain() bool {
 	}
 }
 
-// extent returns the extent of a request whose head could be parsed and has the size given, which is 0 if it could not.
+// extent returns the extent of a request whose head could be parsed and has the size given, which is 0 if it could not. With a body that of
+// HTTP/1.0 is not known, either: its answer may take the connection along while the body is still read, out of the lane's memory.
 func (h *requestHead) extent(size int) extent {
-	if size == 0 || h.encoded || h.upgrade.count > 0 || h.is("CONNECT") {
+	if size == 0 || h.lengths > 1 || h.encoded || h.upgrade.count > 0 || h.is("CONNECT") {
 		return extent{}
 	}
 	if h.announced == nil {
 		return extent{head: size}
 	}
 	n, err := strconv.ParseUint(string(h.announced), 10, 48)
-	if err != nil {
+	if err != nil || n > 0 && !h.isHTTP11() {
 		return extent{}
 	}
 	return extent{size, int(n)}

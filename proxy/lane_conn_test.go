@@ -112,6 +112,26 @@ func TestManyAnswersOfTheLaneAtOnce(t *testing.T) {
 	}
 }
 
+// A connection whose body may still be read when fasthttp has let go of it is fasthttp's for good: the lane's memory is somebody else's by then.
+func TestTheLaneLeavesBodiesOfHTTP10(t *testing.T) {
+	g := newGateway(t, answering(t, ok("ok")))
+	f := func(handed int, sent string) {
+		t.Helper()
+		c := g.dial()
+		defer func() { _ = c.Close() }()
+		c.send(sent)
+		if res := c.next("POST"); res.StatusCode != 200 || res.body != "ok" {
+			t.Errorf("status %d, body %q", res.StatusCode, res.body)
+		}
+		c.send(request("GET", "/sessions/whoami", "", alice)) // which the lane answers if it can
+		if res := c.next("GET"); res.StatusCode != 200 || g.Handed() != handed {
+			t.Errorf("status %d, and fasthttp has %d connections, want %d", res.StatusCode, g.Handed(), handed)
+		}
+	}
+	f(0, "POST /public/x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n")
+	f(1, "POST /public/x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello")
+}
+
 // Nothing in a lane allocates.
 func TestTheLaneDoesNotAllocate(t *testing.T) {
 	if raceEnabled {

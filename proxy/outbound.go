@@ -238,6 +238,8 @@ func (o *outbound) appendHead(dst []byte) ([]byte, error) {
 		case o.strip.has(name):
 		case string(name) == fasthttp.HeaderCookie:
 			dst = o.appendCookie(dst, value)
+		case string(name) == fasthttp.HeaderReferer && len(o.keys.parameters) > 0:
+			dst = o.appendReferer(dst, value)
 		case string(name) == fasthttp.HeaderAuthorization && o.keys.bearer && hasBearer(value):
 		case o.skip > 0 && string(name) == headerDestination && isMove(o.target.Method):
 			dst = o.appendDestination(dst)
@@ -309,6 +311,15 @@ func (o *outbound) appendCookie(dst, line []byte) []byte {
 		return dst[:before]
 	}
 	return append(dst, "\r\n"...)
+}
+
+// appendReferer appends the address of the page that a request comes from, without the parameters that the request itself goes without:
+// browsers tell a site the whole addresses of its own pages.
+func (o *outbound) appendReferer(dst, page []byte) []byte {
+	dst = append(dst, "Referer: "...)
+	start := len(dst)
+	dst = append(dst, page...)
+	return append(dst[:start+len(o.keys.hide(dst[start:], o.keeps.parameter()))], "\r\n"...)
 }
 
 func appendField(dst, name, value []byte) []byte {

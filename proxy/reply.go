@@ -232,10 +232,11 @@ func (p *reply) take(name, value []byte) fate {
 		}
 	case len("Connection"): // and Keep-Alive
 		if named(name, fasthttp.HeaderConnection) {
-			p.reusable = p.reusable && !bytes.EqualFold(value, []byte("close"))
-			if p.reusable && !bytes.EqualFold(value, []byte("keep-alive")) {
+			last := bytes.EqualFold(value, []byte("close"))
+			if !last && !bytes.EqualFold(value, []byte("keep-alive")) {
 				return odd
 			}
+			p.reusable = p.reusable && !last
 			return drops
 		}
 	case len("Content-Type"):

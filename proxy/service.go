@@ -57,9 +57,7 @@ func (r *request) Present(s *Service) Presented {
 	if r.handshake {
 		r.mark = s.Revocations.LatestRevocation()
 	}
-	if name := s.Credentials.TokenHeader; name != "" && name != r.keyring.tokenHeader() {
-		r.head.token = r.head.value(name)
-	}
+	r.keyring.turnTo(&s.Credentials, &r.head)
 	r.service = s
 	raw := r.target.Raw
 	if raw == nil { // whoami is asked about its own
@@ -126,6 +124,13 @@ func (k *keyring) tokenHeader() string {
 		return ""
 	}
 	return k.tokenHeaders[0]
+}
+
+// turnTo makes the token of h that which a service that takes c looks at. It was that of tokenHeader.
+func (k *keyring) turnTo(c *Credentials, h *requestHead) {
+	if name := c.TokenHeader; name != "" && name != k.tokenHeader() {
+		h.token = h.value(name)
+	}
 }
 
 // without returns what is hidden of k from a service that takes c: the keys to other services' sessions.

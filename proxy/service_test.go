@@ -232,3 +232,53 @@ func TestRouteWithoutService(t *testing.T) {
 		}
 	}
 }
+
+// TestBodiesForEveryService holds that a body is wanted of whoever presents what the service of the route takes, and of nobody else.
+func TestBodiesForEveryService(t *testing.T) {
+	staff, customers := newRealm("staff", "X-Session-Token", "", false), newRealm("customers", "X-Sid", "", false)
+	g := newGateway(t, answering(t, ok("")), func(s *setup) {
+		s.Services = []*proxy.Service{&staff.Service, &customers.Service}
+		s.Rules = []policy.Rule{
+			{Path: "/staff/*", Access: policy.SessionAccess, Service: &staff.Service},
+			{Path: "/customers/*", Access: policy.SessionAccess, Service: &customers.Service},
+		}
+	})
+	f := func(status int, path, line string) {
+		t.Helper()
+		if res := g.ask(request("POST", path, "hello", line)); res.StatusCode != status {
+			t.Errorf("%s with %s: status %d, want %d", path, line, res.StatusCode, status)
+		}
+		c := g.dial()
+		defer func() { _ = c.Close() }()
+		c.send(request("POST", path, "", line, "Content-Length: 5", expects))
+		if res := c.nextHead("POST"); (res.StatusCode == http.StatusContinue) != (status == 200) {
+			t.Errorf("%s with %s: status %d before the body", path, line, res.StatusCode)
+		}
+	}
+	f(200, "/staff/x", "X-Session-Token: cred-1")
+	f(200, "/customers/x", "X-Sid: cred-1")
+	f(401, "/staff/x", "X-Sid: cred-1")
+	f(401, "/customers/x", "X-Session-Token: cred-1")
+}
+
+// TestParametersDoNotComeByTheReferer holds that no application gets from a Referer what it does not get in the address.
+func TestParametersDoNotComeByTheReferer(t *testing.T) {
+	app := answering(t, ok(""))
+	f := func(keep bool, page, want string) {
+		t.Helper()
+		g := newGateway(t, app, func(s *setup) {
+			s.Credentials.Query = "k"
+			s.Rules = []policy.Rule{{Path: "/*", Access: policy.SessionAccess, ForwardCredential: keep}}
+		})
+		g.sessions.know("session_token secret", hit(session("alice")), nil)
+		head := headOf(t, g, app, request("GET", "/x?k=secret", "", "referer: "+page))
+		if got := strings.Contains(head, "\r\nReferer: "+want+"\r\n"); !got || strings.Contains(head, "secret") != keep {
+			t.Errorf("the application was sent %q", head)
+		}
+	}
+	const page = "https://app.example.com/y"
+	f(false, page+"?k=secret", page)
+	f(false, page+"?a=b&%6b=secret;c=d#e", page+"?a=b;c=d#e")
+	f(false, page, page)
+	f(true, page+"?k=secret", page+"?k=secret")
+}
