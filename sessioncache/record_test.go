@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -239,4 +240,27 @@ func TestSleepsWhileACookieWaits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Statements that come at the same time can be told while references are learned.
+func TestReferencesAtOnce(t *testing.T) {
+	for round := range 3000 {
+		refs := newReferences()
+		shape := strings.Repeat("x", worthFolding)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for i := range 4 {
+					text := strings.ToUpper(statement(uint64(round)))[i*20:]
+					if i%2 == 0 {
+						text = statement(uint64(round+i))
+					}
+					if got := refs.text(&reader{string(refs.appendText(nil, "", text+shape))}, ""); string(got) != text+shape {
+						t.Errorf("%q became %q", text+shape, got)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
 }

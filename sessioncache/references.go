@@ -32,8 +32,8 @@ func (r *references) appendText(dst []byte, ids, text string) []byte {
 	if len(text) < worthFolding {
 		return appendFoldedBy(dst, 0, ids, text)
 	}
+	latest := int(r.latest.Load()) // before the list, which may grow between the two, and has it then
 	all := *r.learned.Load()
-	latest := int(r.latest.Load())
 	best := appendFoldedBy(nil, latest, all[latest]+ids, text)
 	for i := 0; i < len(all) && len(best) > len(text)/2; i++ {
 		if other := appendFoldedBy(nil, i, all[i]+ids, text); len(other) < len(best) {
