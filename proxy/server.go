@@ -396,7 +396,7 @@ func (s *Server) takesBody(from *fasthttp.RequestHeader) bool {
 	}
 	if route != nil {
 		service := s.cfg.Gate.serviceOf(route)
-		if service != nil && service.Credentials.find(&h, raw, nil).Kind != upstream.NoCredential {
+		if service != nil && s.keyring.find(&h, &service.Credentials, raw, nil).Kind != upstream.NoCredential {
 			return true // whose it is remains to be seen
 		}
 	}
