@@ -7,8 +7,6 @@ import (
 	"unique"
 	"unsafe"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -32,15 +30,8 @@ type Presented struct {
 	Malformed bool          // something is there that cannot be a credential, or several that may be different people's
 }
 
-// Find returns the one credential that a request presents. Of several token headers or Authorization headers the first counts. raw is the
-// path and query of the request. buf is used where several cookies have to be joined. The result borrows from h, raw and buf.
-func (c *Credentials) Find(h *fasthttp.RequestHeader, raw, buf []byte) Presented {
-	var read requestHead
-	_ = read.read(h, c.TokenHeader) // who presents it is known, however the head is framed
-	return c.find(&read, raw, buf)
-}
-
-// find is Find for a head that has been read already.
+// find returns the one credential that a request with this head presents. Of several token headers or Authorization headers the first counts.
+// raw is the path and query of the request. buf is used where several cookies have to be joined. The result borrows from h, raw and buf.
 func (c *Credentials) find(h *requestHead, raw, buf []byte) Presented {
 	if c.TokenHeader != "" && len(h.token) > 0 {
 		return accept(upstream.Credential{Kind: upstream.SessionToken, Name: c.TokenHeader, Value: h.token}, upstream.SessionToken)

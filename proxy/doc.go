@@ -1,6 +1,7 @@
-// Package proxy is how Gatehouse meets HTTP. A [Server] has three faces: requests go on to the application, a front proxy asks whether a
-// request may pass, and the application's own code asks whose session it is. All of them ask the same [Gate] the same question, "whose
-// request is this, and may it pass?", and each puts the answer in its own words.
+// Package proxy is how Gatehouse meets HTTP. A [Server] has three faces that judge: requests go on to the application, a front proxy asks
+// whether a request may pass (by HTTP, or by gRPC in [Server.Judge]), and the application's own code asks whose session it is. All of them
+// ask the same [Gate] the same question, "whose request is this, and may it pass?", and each puts the answer in its own words. Beside them
+// are faces that need no session: the keys of signed tokens, messages about sessions that have ended, and the session services' own APIs.
 //
 //	bytes → fasthttp → request → Target and Presented → Gate.Decide → refuse, or pass on
 //	     ↘ lane → request → Target and Presented → Gate.Recall → answer

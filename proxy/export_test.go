@@ -9,6 +9,13 @@ import (
 // Present implements [Presenter] for somebody who presents the same to every service.
 func (c Presented) Present(*Service) Presented { return c }
 
+// Find returns the one credential that a request presents. See find.
+func (c *Credentials) Find(h *fasthttp.RequestHeader, raw, buf []byte) Presented {
+	var read requestHead
+	_ = read.read(h, c.TokenHeader)
+	return c.find(&read, raw, buf)
+}
+
 // Handle serves one request as the server does.
 func (s *Server) Handle(ctx *fasthttp.RequestCtx) { s.handle(ctx) }
 

@@ -46,9 +46,18 @@ const (
 	end               // the connection ends
 )
 
-// serve serves the requests of the connection until it ends, or belongs to somebody else.
+// serve serves the requests of the connection until it ends, or belongs to somebody else. A panic that nobody else has stopped ends the
+// connection, and no other.
 func (c *conn) serve() {
 	l := &c.lane
+	defer func() {
+		if failure := recover(); failure != nil {
+			c.server.cfg.Logger.Error("panic while serving a connection: it was cut off", "panic", failure, "stack", string(debug.Stack()))
+			l.memory = nil // whoever has it now
+			c.ours.Store(false)
+			_ = c.Close()
+		}
+	}()
 	l.conn, l.now = c, c.born
 	l.openSocket()
 	c.ours.Store(true)

@@ -222,6 +222,49 @@ func TestAPanicBehindTheApplication(t *testing.T) {
 	}
 }
 
+// stunned panics when a request ends, or begins, as it is told.
+type stunned struct {
+	*observer
+	began, ended bool
+}
+
+func (o stunned) Began(f proxy.Face) {
+	if o.began {
+		panic("stunned")
+	}
+	o.observer.Began(f)
+}
+
+func (o stunned) Ended(f proxy.Face, d time.Duration) {
+	if o.ended {
+		panic("stunned")
+	}
+	o.observer.Ended(f, d)
+}
+
+// Where a panic cannot be answered for, it ends its own connection and loses none to the application.
+func TestAPanicThatEndsTheConnection(t *testing.T) {
+	for _, o := range []stunned{{ended: true}, {began: true}} {
+		g := newGateway(t, answering(t, ok("hello")), func(s *setup) {
+			o.observer = s.Observer.(*observer)
+			s.Observer, s.App.MaxConns, s.App.ConnWait = o, 1, 0
+			s.Limits.RequestsPerClient = 1
+		})
+		for _, sent := range []string{request("GET", "/public/x", ""), request("GET", "/x", ""), request("POST", "/public/x", "a"), "nonsense\r\n\r\n"} {
+			for range 3 {
+				c := g.dial()
+				c.send(sent)
+				if rest, err := io.ReadAll(c.r); isTimeout(err) || strings.Contains(string(rest), "hello") {
+					t.Errorf("%+v: %q became %q, %v", o, sent, rest, err)
+				}
+			}
+		}
+		if log := g.log.String(); !strings.Contains(log, "stunned") || strings.Contains(log, "in use") || strings.Contains(log, "limit was reached") {
+			t.Errorf("%+v: log %q", o, log)
+		}
+	}
+}
+
 // FuzzTheLane holds that the lane changes nothing, whatever comes.
 func FuzzTheLane(f *testing.F) {
 	for _, sent := range plainRequests() {

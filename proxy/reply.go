@@ -17,13 +17,17 @@ import (
 func (l *lane) passOn() (t turn) {
 	r := l.passing
 	l.passing = nil
-	concluded := false
+	concluded, app := false, r.asked.app
+	var held *appConn // which nobody else gives back yet
 	defer func() {
 		if failure := recover(); failure != nil {
 			t = l.failed(r, concluded, failure)
+			if held != nil {
+				app.drop(held)
+				l.conn.settle()
+			}
 		}
 	}()
-	app := r.asked.app
 	c, err := app.ask(r.base, r, r.scratch.head, nil)
 	r.asked.conn, r.asked.err = c, err
 	var p reply
@@ -35,8 +39,9 @@ func (l *lane) passOn() (t turn) {
 	last := r.last || r.down.Load()
 	l.memory.out = p.end(l.memory.out, r, now, last)
 	app.cfg.Observer.Answered(p.status, now.Sub(r.asked.began))
-	concluded = true
+	concluded, held = true, c
 	r.conclude(p.status, now)
+	held = nil
 	l.now = now
 	l.conn.heard.Store(false)
 	l.pass(l.next.head)

@@ -395,11 +395,9 @@ func (s *Server) takesBody(from *fasthttp.RequestHeader) bool {
 		return false
 	}
 	if route != nil {
-		if service := s.cfg.Gate.serviceOf(route); service != nil {
-			s.keyring.turnTo(&service.Credentials, &h)
-			if service.Credentials.find(&h, raw, nil).Kind != upstream.NoCredential {
-				return true // whose it is remains to be seen
-			}
+		service := s.cfg.Gate.serviceOf(route)
+		if service != nil && s.keyring.find(&h, &service.Credentials, raw, nil).Kind != upstream.NoCredential {
+			return true // whose it is remains to be seen
 		}
 	}
 	t := Target{Method: h.method, Host: host, Path: path, Raw: raw, forms: f, Destination: h.destination()}

@@ -57,13 +57,12 @@ func (r *request) Present(s *Service) Presented {
 	if r.handshake {
 		r.mark = s.Revocations.LatestRevocation()
 	}
-	r.keyring.turnTo(&s.Credentials, &r.head)
 	r.service = s
 	raw := r.target.Raw
 	if raw == nil { // whoami is asked about its own
 		raw = r.raw
 	}
-	r.credential = s.Credentials.find(&r.head, raw, r.scratch.cookies[:0])
+	r.credential = r.keyring.find(&r.head, &s.Credentials, raw, r.scratch.cookies[:0])
 	if r.limits.KnowClients && r.credential.Kind != upstream.NoCredential {
 		r.credential.From, _ = r.shareholder()
 	}
@@ -126,11 +125,16 @@ func (k *keyring) tokenHeader() string {
 	return k.tokenHeaders[0]
 }
 
-// turnTo makes the token of h that which a service that takes c looks at. It was that of tokenHeader.
-func (k *keyring) turnTo(c *Credentials, h *requestHead) {
+// find is [Credentials.find] for a head in which the token header of k was looked for: another one is looked for now.
+func (k *keyring) find(h *requestHead, c *Credentials, raw, buf []byte) Presented {
 	if name := c.TokenHeader; name != "" && name != k.tokenHeader() {
+		token := h.token
 		h.token = h.value(name)
+		p := c.find(h, raw, buf)
+		h.token = token
+		return p
 	}
+	return c.find(h, raw, buf)
 }
 
 // without returns what is hidden of k from a service that takes c: the keys to other services' sessions.

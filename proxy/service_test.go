@@ -179,6 +179,38 @@ func TestServicesStayApart(t *testing.T) {
 	})
 }
 
+// TestBodiesForServicesWithTokenHeaders holds that whoever presents a token to any of several services has a body waited for.
+func TestBodiesForServicesWithTokenHeaders(t *testing.T) {
+	app := newApp(t, func(c *appConn) {
+		for {
+			head, more := c.head()
+			body, err := c.body(head)
+			if !more || err != nil {
+				return
+			}
+			c.write(ok(body))
+		}
+	})
+	staff, customers := newRealm("staff", "X-Session-Token", "", false), newRealm("customers", "X-Sid", "", false)
+	g := newGateway(t, app, func(s *setup) {
+		s.Rules = nil
+		for _, r := range []*realm{staff, customers} {
+			s.Services = append(s.Services, &r.Service)
+			s.Rules = append(s.Rules, policy.Rule{Path: "/" + r.Label, Access: policy.SessionAccess, Service: &r.Service})
+		}
+	})
+	f := func(path, line string, status int, body string) {
+		t.Helper()
+		if res := g.ask(request("POST", path, "hello", line)); res.StatusCode != status || status == 200 && res.body != body {
+			t.Errorf("%s %s: status %d, body %q", path, line, res.StatusCode, res.body)
+		}
+	}
+	f("/staff", "X-Session-Token: cred-1", 200, "hello")
+	f("/customers", "X-Sid: cred-1", 200, "hello")
+	f("/staff", "X-Sid: cred-1", 401, "")
+	f("/customers", "X-Session-Token: cred-1", 401, "")
+}
+
 // passedOn returns the header of a request after a front proxy has done what it was told.
 func passedOn(lines []proxy.HeaderLine, o *proxy.Outcome) (left []proxy.HeaderLine) {
 	for _, l := range lines {

@@ -185,14 +185,22 @@ func (r *request) passCall() {
 		r.refuse(refusal)
 		return
 	}
-	err = api.Service.deliver(r.base, r, message, up)
-	switch {
-	case err == nil:
-		ending.End(r.base, r.ctx.Response.StatusCode(), api.issued(&r.ctx.Response.Header))
-	case r.sent: // nobody can say what came of it
-		ending.End(r.base, 0, nil)
+	r.answered(r.deliverCall(ending, message, up))
+}
+
+// deliverCall is [App.deliver] for a call that may change something. The ending is told what came of it, also if something panics.
+func (r *request) deliverCall(ending APIEnding, message []byte, up *upload) error {
+	api, status, issued := r.service.API, 0, []upstream.Credential(nil) // as long as nobody can say what came of it
+	defer func() {
+		if r.sent {
+			ending.End(r.base, status, issued)
+		}
+	}()
+	err := api.Service.deliver(r.base, r, message, up)
+	if err == nil {
+		status, issued = r.ctx.Response.StatusCode(), api.issued(&r.ctx.Response.Header)
 	}
-	r.answered(err)
+	return err
 }
 
 // beginCall finds out whom a call concerns. If that cannot be known, there is no ending, and the call must not be passed on.

@@ -1,8 +1,10 @@
 package proxy_test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -156,6 +158,32 @@ func TestSessionAPINeverCallsTwice(t *testing.T) {
 	f("DELETE", "/api", 1, 502, begin("DELETE /api"), "end 0")
 	f("GET", "/api/list", 2, 200)
 }
+
+// What a call may have ended is forgotten even if reading the answer panics.
+func TestSessionAPIPanics(t *testing.T) {
+	service := answering(t, ok("gone"))
+	g, _, calls := newAPIGateway(t, service, func(s *setup) {
+		at := s.App
+		at.Dial = func(context.Context, string, string) (net.Conn, error) {
+			c, err := net.Dial("tcp", service.Addr().String())
+			return panicky{c}, err
+		}
+		pool := proxy.NewApp(at)
+		t.Cleanup(pool.Close)
+		s.API.Service = pool
+	})
+	if res := g.ask(request("DELETE", "/api", "", alice)); res.StatusCode != 500 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if diff := cmp.Diff([]string{"begin DELETE /api session_token " + aliceToken, "end 0"}, calls.notes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// panicky is a connection that nobody can read from.
+type panicky struct{ net.Conn }
+
+func (panicky) Read([]byte) (int, error) { panic("read") }
 
 // A call that is not sent changes nothing: the service cannot be reached, or it cannot be known whom the call concerns.
 func TestSessionAPIWithoutService(t *testing.T) {

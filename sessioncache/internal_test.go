@@ -196,3 +196,26 @@ func TestHotTableClosesWhileInUse(t *testing.T) {
 		}
 	}
 }
+
+// An entry that is awake gives way to what is remembered now, also if it was woken too late to be that.
+func TestHotTableWakesTheLatest(t *testing.T) {
+	h, err := newHotTable(10, newReferences())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	d := digest{1}
+	remember := func(identity string) *entry {
+		a := upstream.Answer{Session: &upstream.Session{ID: "S", IdentityID: identity}, BelieveFor: upstream.Unlimited}
+		e := newRecord(newEntry(d, a, 0, 0, &Config{FreshFor: time.Minute}), h.refs, true).wake(h.refs)
+		h.offer(e, moment{})
+		h.cache.Wait()
+		return e
+	}
+	old := remember("old")
+	remember("new")
+	h.place(d).Store(old)
+	if e := h.get(d); e == nil || e.session.IdentityID != "new" {
+		t.Error("what was remembered before is still given out")
+	}
+}

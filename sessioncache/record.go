@@ -52,10 +52,10 @@ func newRecord(e *entry, refs *references, keepBody bool) record {
 	b = appendInt(b, len(memo))
 	b = appendFolded(b, ids, string(memo))
 	if flags&toldFlag != 0 {
-		b = refs.appendText(b, ids, string(s.Told))
+		b = refs.appendText(b, ids, s.IdentityID, string(s.Told))
 	}
 	if keepBody {
-		b = refs.appendText(b, ids, string(s.Body))
+		b = refs.appendText(b, ids, s.IdentityID, string(s.Body))
 	}
 	return record(b)
 }

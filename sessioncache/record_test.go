@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,7 +54,7 @@ func TestReferences(t *testing.T) {
 	refs := newReferences()
 	f := func(text string, most int) {
 		t.Helper()
-		folded := refs.appendText([]byte("before"), "ids of it", text)
+		folded := refs.appendText([]byte("before"), "ids of it", text[:min(40, len(text))], text)
 		if got := refs.text(&reader{string(folded[len("before"):])}, "ids of it"); string(got) != text {
 			t.Fatalf("%q became %q", text, got)
 		}
@@ -239,4 +241,43 @@ func TestSleepsWhileACookieWaits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What two statements about one person have in common is no reference: it would outlive the session of that person.
+func TestReferencesOfOnePerson(t *testing.T) {
+	refs := newReferences()
+	for range 3 {
+		refs.appendText(nil, "", "alice", statement(1))
+	}
+	if learned := *refs.learned.Load(); len(learned) != 1 {
+		t.Fatalf("%q was learned", learned[1:])
+	}
+	refs.appendText(nil, "", "bob", statement(2))
+	learned := *refs.learned.Load()
+	if len(learned) != 2 {
+		t.Fatalf("%d references were learned, want the empty one and one", len(learned))
+	}
+	if strings.Contains(learned[1], "person-1") {
+		t.Errorf("the reference names somebody: %s", learned[1])
+	}
+}
+
+// Statements that come at the same time can be told while references are learned.
+func TestReferencesAtOnce(t *testing.T) {
+	var texts [4]string
+	for i := range texts {
+		texts[i] = statement(uint64(i))
+	}
+	for range 20_000 {
+		refs := newReferences()
+		var all sync.WaitGroup
+		for i, text := range texts {
+			all.Go(func() {
+				if got := refs.text(&reader{string(refs.appendText(nil, "", strconv.Itoa(i), text))}, ""); string(got) != text {
+					t.Errorf("%q became %q", text, got)
+				}
+			})
+		}
+		all.Wait()
+	}
 }

@@ -44,7 +44,7 @@ type tokenMaker interface {
 	Token(ctx context.Context, c upstream.Credential, template string, client netip.Addr) (wacht.Token, error)
 }
 
-// newClient returns a client of the session service, and its URL. own is the embedded service, if it is that.
+// newClient returns a client of the session service. own is the embedded service, if it is that.
 func newClient(u config.NamedUpstream, own *embedded.Service, base httpclient.Config) (c client, err error) {
 	if own != nil {
 		u.Upstream, base.Dial = u.Embedded.StandsFor(), own.Dial

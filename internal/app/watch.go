@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/guard"
 )
 
 // A watch is a Store in front of the client of the session service. It tells the operator when the service stops answering, with the cause,
@@ -25,8 +26,7 @@ type watch struct {
 
 func (w *watch) Session(ctx context.Context, c upstream.Credential) (upstream.Answer, error) {
 	a, err := w.store.Session(ctx, c)
-	unasked := errors.Is(err, upstream.ErrNotSent) && upstream.Definite(err)
-	if !unasked && !errors.Is(ctx.Err(), context.Canceled) { // neither says anything of the service
+	if !guard.Unasked(err) && !errors.Is(ctx.Err(), context.Canceled) { // neither says anything of the service
 		w.heard(err)
 	}
 	return a, err

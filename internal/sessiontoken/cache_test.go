@@ -187,6 +187,44 @@ func TestOneQuestionForAll(t *testing.T) {
 	})
 }
 
+// The question that somebody began goes on for the others when they leave, although the memory of their credential is used again.
+func TestWhoLeavesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sessions := newWorld(1)
+		asked := 0
+		tokens := sessiontoken.New(sessions, func(
+			ctx context.Context, c upstream.Credential, template string, _ netip.Addr,
+		) (sessiontoken.Answer, error) {
+			asked++
+			select {
+			case <-ctx.Done():
+				return sessiontoken.Answer{}, ctx.Err()
+			case <-time.After(time.Second):
+				return good(template+string(c.Value), 1, time.Minute), nil
+			}
+		}, 1<<20)
+		var wg sync.WaitGroup
+		ctx, leave := context.WithCancel(t.Context())
+		wg.Go(func() {
+			c := upstreamtest.Token("a")
+			if _, err := tokens.Token(ctx, c, netip.Addr{}, nil); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v", err)
+			}
+			c.Value[0] = 'b'
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			reply, err := tokens.Token(t.Context(), upstreamtest.Token("a"), netip.Addr{}, nil)
+			if err != nil || string(reply.Body) != "a 1" || asked != 1 {
+				t.Errorf("%q, %v, after %d questions", reply.Body, err, asked)
+			}
+		})
+		synctest.Wait()
+		leave()
+		wg.Wait()
+	})
+}
+
 // Whoever has asked too often is told so from memory, whatever template they think of, and others are not.
 func TestLimitIsHeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

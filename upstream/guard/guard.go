@@ -84,7 +84,7 @@ func New(store upstream.Store, cfg Config) *Guard {
 		Timeout:      cmp.Or(cfg.OpenFor, time.Second),
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsSuccessful: func(err error) bool { return err == nil || upstream.Definite(err) },
-		IsExcluded:   func(err error) bool { return errors.Is(err, errAbandoned) || unasked(err) },
+		IsExcluded:   func(err error) bool { return errors.Is(err, errAbandoned) || Unasked(err) },
 	})
 	return g
 }
@@ -186,7 +186,7 @@ func (g *Guard) protect(caller, ctx context.Context, question func(context.Conte
 		}
 	}()
 	err = ask(ctx, question)
-	if errors.Is(err, upstream.ErrNotSent) && !unasked(err) && ctx.Err() == nil {
+	if errors.Is(err, upstream.ErrNotSent) && !Unasked(err) && ctx.Err() == nil {
 		err = ask(ctx, question)
 	}
 	if pause, wanted := errors.AsType[*upstream.Pause](err); wanted {
@@ -196,6 +196,6 @@ func (g *Guard) protect(caller, ctx context.Context, question func(context.Conte
 	return err
 }
 
-// unasked reports whether err is an answer that the service was not asked for, since the question could not be put. It says nothing of the
+// Unasked reports whether err is an answer that the service was not asked for, since the question could not be put. It says nothing of the
 // service.
-func unasked(err error) bool { return errors.Is(err, upstream.ErrNotSent) && upstream.Definite(err) }
+func Unasked(err error) bool { return errors.Is(err, upstream.ErrNotSent) && upstream.Definite(err) }

@@ -1,7 +1,10 @@
 package guard_test
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,4 +43,23 @@ func TestPause(t *testing.T) {
 	f(24*time.Hour, time.Minute)
 	f(0, 0)
 	f(-time.Hour, 0)
+}
+
+// Of two wishes that come at the same time the longer one counts.
+func TestPauseIsNotShortened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSwitchboard()
+		wish := func(pause, after time.Duration) func(context.Context) error {
+			return func(context.Context) error {
+				time.Sleep(after)
+				return &upstream.Pause{For: pause}
+			}
+		}
+		var both sync.WaitGroup
+		both.Go(func() { _ = s.Do(t.Context(), netip.Addr{}, wish(30*time.Second, time.Millisecond)) })
+		both.Go(func() { _ = s.Do(t.Context(), netip.Addr{}, wish(time.Second, 2*time.Millisecond)) })
+		both.Wait()
+		time.Sleep(2 * time.Second)
+		s.want(t, guard.ErrPaused, false)
+	})
 }

@@ -69,7 +69,7 @@ type note struct {
 func New(cache Cache, secrets, keys []string) (*Receiver, error) {
 	r := &Receiver{cache: cache, replays: newReplays()}
 	for _, s := range secrets {
-		secret, err := ParseSecret(s)
+		secret, err := parseSecret(s)
 		if err != nil {
 			return nil, err
 		}
@@ -97,8 +97,8 @@ const (
 
 var errShort = fmt.Errorf("want a secret of at least %d bytes, such as openssl rand -base64 32 makes", minSecret)
 
-// ParseSecret reads a signing secret. The error does not tell it.
-func ParseSecret(s string) ([]byte, error) {
+// parseSecret reads a signing secret. The error does not tell it.
+func parseSecret(s string) ([]byte, error) {
 	secret := []byte(s)
 	if encoded, ok := strings.CutPrefix(s, "whsec_"); ok {
 		var err error

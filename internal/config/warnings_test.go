@@ -1,0 +1,132 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+)
+
+// A warning says where it is, in the file or the environment, as a mistake does.
+func TestWarningsHaveAPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "g.yaml")
+	text := "upstream: { kratos: { url: http://127.0.0.1:4433 } }\nadmin: 10.0.0.1:9090\nroutes:\n  - { match: { path: /a/ }, access: public }\n" +
+		"requirements: { s: { aal: aal2 } }\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, warnings, err := config.Check(file, []string{"GATEHOUSE_SESSION_CACHE_NEGATIVE_FOR=6s"})
+	if err != nil || c == nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"g.yaml:2:8: admin: whoever reaches 10.0.0.1:9090 can revoke sessions: keep it behind a network policy",
+		"g.yaml:4:5: routes[0]: /a/ is this path only: write /a/* for it and everything below it",
+		"g.yaml:5:17: requirements.s: no route uses it",
+		"environment: GATEHOUSE_SESSION_CACHE_NEGATIVE_FOR: a credential that becomes valid just after it was tried is refused for 6s",
+	}
+	if diff := cmp.Diff(want, strings.Split(strings.ReplaceAll(warnings.Error(), filepath.Dir(file)+"/", ""), "\n")); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if _, warnings, err := config.Check("", []string{"GATEHOUSE_UPSTREAM_KRATOS_URL=http://127.0.0.1:4433"}); err != nil || len(warnings) > 0 {
+		t.Errorf("%v, %v", warnings, err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, parse(t, text).Warnings()); diff != "" {
+			t.Errorf("%s: warnings (-want +got):\n%s", text, diff)
+		}
+	}
+	const kratos = "upstream: { kratos: { url: http://127.0.0.1:4433 } }\n"
+	f(kratos)
+	const never = `
+routes:
+  - { match: { path: /a }, access: session, require: { aal: aal2, methods: [totp] } }
+  - { match: { path: /b }, access: session, require: { aal: aal1, max_age: 1m, use: s } }
+requirements: { s: { methods: [totp] } }`
+	f(kratos + never)
+	f("upstream: { better_auth: { url: http://127.0.0.1:3000 } }"+never,
+		"requirements.s.methods: no session meets it, since better auth does not say it",
+		"routes[0].require.aal: no session meets it, since better auth does not say it",
+		"routes[0].require.methods: no session meets it, since better auth does not say it")
+	f("upstream: { http: { url: http://h, bearer: true, authenticated_when: 'true', paths: { identity_id: a } } }"+never,
+		"requirements.s.methods: no session meets it, since http does not say it",
+		"routes[0].require.aal: no session meets it, since http does not say it",
+		"routes[0].require.methods: no session meets it, since http does not say it",
+		"routes[1].require.max_age: no session meets it, since http does not say it")
+	f("upstream: { http: { url: http://h, bearer: true, authenticated_when: 'true', paths: { identity_id: a, aal: b, authenticated_at: c } } }"+never,
+		"requirements.s.methods: no session meets it, since http does not say it",
+		"routes[0].require.methods: no session meets it, since http does not say it")
+	f(kratos + "admin: localhost:9090")
+	f(kratos + `admin: "[::1]:9090"`)
+	f(kratos + `admin: ""`)
+	f(kratos+`admin: ":9090"`, "admin: whoever reaches :9090 can revoke sessions: keep it behind a network policy")
+	f(kratos+"admin: 10.0.0.1:9090", "admin: whoever reaches 10.0.0.1:9090 can revoke sessions: keep it behind a network policy")
+	f(kratos+"app: http://localhost:9090\nroutes: [{ match: { path: /* }, access: session, app: 'http://127.0.0.1:9090' }]",
+		"app: is the admin listener, so that whoever may pass can revoke sessions: name the application",
+		"routes[0].app: is the admin listener, so that whoever may pass can revoke sessions: name the application")
+	f(kratos + "admin: ''\napp: http://localhost:9090")
+	f("upstream: { embedded: {} }")
+	f(`upstream: { embedded: { admin_listen: "" } }`)
+	f("upstream: { embedded: { admin_listen: 0.0.0.0:4434 } }",
+		"upstream.embedded.admin_listen: whoever reaches 0.0.0.0:4434 can create a session for anybody: keep it on 127.0.0.1")
+	f(kratos + "session_cache: { negative_for: 5s }")
+	f(kratos+"session_cache: { negative_for: 6s }",
+		"session_cache.negative_for: a credential that becomes valid just after it was tried is refused for 6s")
+	f(kratos + "trusted_proxies: [10.0.0.0/9, 2001:db8::/33]")
+	f(kratos+"trusted_proxies: [10.0.0.0/8, 2001:db8::/32]",
+		"trusted_proxies[0]: everybody in 10.0.0.0/8 can choose the address, host and path that is judged: name the proxies only",
+		"trusted_proxies[1]: everybody in 2001:db8::/32 can choose the address, host and path that is judged: name the proxies only")
+	f(kratos + "trusted_proxies: [127.0.0.0/8]")
+	f(kratos+"forward_auth: { grpc_listen: '127.0.0.1:9' }",
+		"forward_auth.grpc_listen: nobody is in trusted_proxies, so that every question is refused: name Envoy there")
+	f(kratos + "forward_auth: { grpc_listen: '127.0.0.1:9' }\ntrusted_proxies: [127.0.0.1]")
+	f(kratos+"identity_headers: { X-All: identity, X-User-Id: identity.id }",
+		"identity_headers.X-All: all of identity is often more than nginx has room for in the head of an answer: name what the application needs")
+	f(kratos+"routes: [{ match: { path: /.gatehouse/auth/nginx }, access: deny }]",
+		"routes[0]: /.gatehouse/auth/nginx is a path of Gatehouse itself, which no route decides about")
+
+	for _, path := range []string{"/users/:id", "/users/{id}/posts", "/{path}/*"} {
+		f(kratos+"routes: [{ match: { path: '"+path+"' }, access: session }]",
+			"routes[0]: "+path+" stands for itself only, letter by letter: there are no placeholders, and * is for everything below a path")
+	}
+	f(kratos + "routes: [{ match: { path: '/v1/items:batch' }, access: session }, { match: { path: '/a{b}/:' }, access: session }]")
+
+	// The page where people sign in must be reachable, if it is the gate that stands before it.
+	const login = kratos + "login: { url: 'https://App.example.com:8443/login?x=1', allowed_hosts: ['app.example.com:8443'] }\n"
+	covered := "login.url: routes[0] has `access: session` for /login, so that nobody could sign in: put a route with `access: public` before it, " +
+		"for the page and what it loads"
+	f(login, covered)
+	f(login+"routes: [{ match: { path: /* }, access: session }]", covered)
+	f(login + "routes: [{ match: { path: /login }, access: public }, { match: { path: /* }, access: session }]")
+	f(login + "routes: [{ match: { path: /* }, access: optional }]")
+	f(login+"routes: [{ match: { host: other.example.com, path: /* }, access: public }]",
+		"login.url: no route matches /login on app.example.com, so that nobody could sign in: add one with `access: public`")
+	f(kratos + "login: { url: https://auth.example.com, allowed_hosts: [app.example.com] }")
+	f(kratos + "login: { url: 'http://127.0.0.1:4434/login', allowed_hosts: ['127.0.0.1:8080'] }") // another server of the same machine
+	f(kratos+"login: { url: 'https://app.example.com:443/login', allowed_hosts: [app.example.com] }", covered)
+	f(kratos+"login: { url: https://auth.example.com, allowed_hosts: ['*.example.com'] }",
+		strings.Replace(covered, "/login", "/", 1))
+	f(kratos + "listen: unix:/g.sock\ntrusted_proxies: [unix]")
+	f(kratos + "listen: [':80', systemd:web]\ntrusted_proxies: [unix]")
+	f(kratos + "routes: [{ match: { path: /a/* }, access: public }, { match: { host: example.com, path: /* }, access: public }]")
+	f(kratos+"routes: [{ match: { path: /a/* }, access: session }, { match: { path: /* }, access: public }]",
+		"routes[1]: everything that no earlier route matches is public")
+	f(kratos+"routes: [{ match: { path: /sessions/whoami }, access: deny }, { match: { path: /admin/ }, access: deny }, { match: { path: / }, access: deny }]",
+		"routes[0]: /sessions/whoami is a path of Gatehouse itself, which no route decides about",
+		"routes[1]: /admin/ is this path only: write /admin/* for it and everything below it")
+	const api = "upstream: { kratos: { url: http://127.0.0.1:4433, session_api: true, self_service: true } }\n"
+	f(api+"routes: [{ match: { path: /self-service/* }, access: public }, { match: { path: /sessions }, access: deny }, { match: { path: /* }, access: session }]",
+		"routes[0]: /self-service/* is a path of the session API, which goes to the session service and which no route decides about",
+		"routes[1]: /sessions is a path of the session API, which goes to the session service and which no route decides about")
+	f(api + "login: { url: https://app.example.com/self-service/login/browser, allowed_hosts: [app.example.com] }")
+	f(kratos+`routes: [{ match: { path: /a }, access: public, allowed_origins: ["*"] }, { match: { path: /b }, access: optional, allowed_origins: ["*"] }]`,
+		"routes[1]: any web page can open a WebSocket as the person who visits it: name the origins in allowed_origins")
+}
