@@ -19,7 +19,7 @@ type contest struct {
 func contests() []contest {
 	return []contest{
 		decisionByToken(), decisionByCookie(), decisionLatency(), routes(), whoami(), accept(),
-		proxied(), proxiedByCookie(), proxiedLatency(), idle(),
+		proxied(), proxiedByCookie(), idle(),
 	}
 }
 

@@ -15,7 +15,7 @@ func decisionLatency() contest {
 			"answers when it is kept busy. The value is the 99th percentile, from when a request was due.",
 		func(a *arena) (*report.Contest, error) {
 			ask := questionAt(gatehouseQuestion, byToken)
-			return compareLatency(a, 1, true, []contestant{
+			return compareLatency(a, 1, []contestant{
 				{"Gatehouse", gatehouse, ask, 0},
 				{"bare fasthttp", bareFast("decision", ask), ask, 1.50},
 			})
@@ -23,23 +23,9 @@ func decisionLatency() contest {
 	}
 }
 
-func proxiedLatency() contest {
-	return contest{
-		"proxied-latency", "Latency of proxied requests",
-		"Pages of 1 KiB by token, likewise, at 60 % of the rate at which Gatehouse answers when it is kept busy.",
-		func(a *arena) (*report.Contest, error) {
-			all := proxies(byToken)
-			for i := range all {
-				all[i].aim = 0 // it is about CPU time
-			}
-			return compareLatency(a, 0, false, all)
-		},
-	}
-}
-
 // compareLatency compares the 99th percentiles of latency at 60 % of the rate that the player at the index pace bears. All get the same
 // arrivals in the same round.
-func compareLatency(a *arena, pace int, spin bool, all []contestant) (*report.Contest, error) {
+func compareLatency(a *arena, pace int, all []contestant) (*report.Contest, error) {
 	players, missing, err := a.players(all)
 	if err != nil {
 		return nil, err
@@ -52,7 +38,7 @@ func compareLatency(a *arena, pace int, spin bool, all []contestant) (*report.Co
 	details := make(map[string]*percentiles)
 	values, err := inTurns(players, a.rounds, func(p player, round int) (float64, error) {
 		result, err := load.Run(load.Plan{
-			Address: p.server.address, Request: p.request, Connections: 2 * a.connections, Length: 2 * a.length, Rate: rate, Seed: uint64(round), Spin: spin,
+			Address: p.server.address, Request: p.request, Connections: 2 * a.connections, Length: 2 * a.length, Rate: rate, Seed: uint64(round), Spin: true,
 		})
 		if err != nil {
 			return 0, err
