@@ -14,7 +14,8 @@ import (
 // recall decides on a plain request by what is remembered. It reports false, and has told nobody, unless the request may pass and the lane
 // can answer it.
 func (r *request) recall() bool {
-	if _, ok := canonicalHost(r.head.host, r.scratch.host[:0]); !ok || !policy.KnownMethod(r.head.method) || r.beyondHead() != 0 {
+	host, ok := canonicalHost(r.head.host, r.scratch.host[:0])
+	if !ok || !policy.KnownMethod(r.head.method) || r.beyondHead() != 0 {
 		return false
 	}
 	switch r.face {
@@ -23,7 +24,7 @@ func (r *request) recall() bool {
 	case WhoamiFace:
 		return r.recallWhoami()
 	case ProxyFace:
-		return r.recallOwn()
+		return r.recallOwn(host)
 	default:
 		return false
 	}
@@ -42,10 +43,9 @@ func (r *request) recallDescribed() bool {
 	return true
 }
 
-// recallOwn decides on the request by its own request line, and prepares what goes to the application.
-func (r *request) recallOwn() bool {
-	host, ok := canonicalHost(r.head.host, r.scratch.host[:0])
-	if !ok || len(r.path) == 0 || isMove(r.head.method) {
+// recallOwn decides on the request by its own request line and its canonical host, and prepares what goes to the application.
+func (r *request) recallOwn(host []byte) bool {
+	if len(r.path) == 0 || isMove(r.head.method) {
 		return false
 	}
 	if r.aim(host); !r.recallTarget() {

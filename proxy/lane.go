@@ -149,7 +149,7 @@ func (l *lane) received(n int, err error) turn {
 	case l.idle() && (c.answered.Load() || errors.Is(err, io.EOF) || c.server.down.Load()): // nobody is owed an answer
 		return end
 	}
-	l.failure = err
+	l.failure, l.next = err, extent{}
 	return leave
 }
 
@@ -246,6 +246,7 @@ func (l *lane) request() (size int, t turn) {
 		}
 	}()
 	s, c := l.conn.server, l.conn
+	l.next = extent{} // nothing is known of this one yet
 	r.head.reset(&r.scratch.lines)
 	whole, ok := r.head.parse(l.memory.in[l.begin:l.end], s.keyring.tokenHeader(), s.limits.Head)
 	if ok && whole == 0 {

@@ -240,7 +240,7 @@ func (c *Cache) fly(f *flight, cred upstream.Credential) {
 		f.err = nil
 		f.entry = newEntry(f.digest, a, f.askedSeq, f.askedAt, &c.cfg)
 		f.renewed = a.Renewed
-		f.kept = c.keep(f.entry)
+		_ = guarded(func() error { f.kept = c.keep(f.entry); return nil }) // or it is not remembered
 	case errors.Is(err, upstream.ErrNoSession):
 		f.err = c.doubt(f, err)
 		if upstream.Definite(f.err) {
@@ -255,7 +255,7 @@ func (c *Cache) fly(f *flight, cred upstream.Credential) {
 	}
 }
 
-// keep returns e as it is remembered.
+// keep returns e as it is remembered. That what is prepared for it fails is no reason not to remember it.
 func (c *Cache) keep(e *entry) *entry {
 	if c.cfg.Prepare != nil {
 		_ = guarded(func() error { c.cfg.Prepare(e.session); return nil })

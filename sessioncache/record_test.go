@@ -218,6 +218,36 @@ func (s *renewer) Session(context.Context, upstream.Credential) (upstream.Answer
 	return upstream.Answer{Session: session, BelieveFor: upstream.Unlimited, Renewed: []upstream.Field{{Name: "Set-Cookie", Value: "cookie"}}}, nil
 }
 
+// unfoldable cannot be told in few bytes, nor at all.
+type unfoldable struct{}
+
+func (unfoldable) AppendFolded([]byte) []byte { panic("unfoldable") }
+
+// P7. What cannot be remembered is asked for again, and ends nothing.
+func TestP7WhatCannotBeFolded(t *testing.T) {
+	for _, prepare := range []func(*upstream.Session){
+		func(s *upstream.Session) { s.SetMemo(unfoldable{}) },
+		func(*upstream.Session) { panic("unprepared") }, // which is remembered all the same
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := new(renewer)
+			c, err := New(s, Config{Size: 100, FreshFor: time.Minute, Prepare: prepare})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			for range 2 {
+				if a, err := c.Session(t.Context(), token("a")); err != nil || a.Session.ID != "S" {
+					t.Errorf("session %v, %v", a.Session, err)
+				}
+			}
+			if s.asked < 1 || s.asked > 2 {
+				t.Errorf("%d questions", s.asked)
+			}
+		})
+	}
+}
+
 // That a cookie waits to be renewed is remembered while the session sleeps.
 func TestSleepsWhileACookieWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

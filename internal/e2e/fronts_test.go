@@ -64,15 +64,7 @@ func startCaddy(t testing.TB, p places) string {
 func startHAProxy(t testing.TB, p places) string {
 	t.Helper()
 	path := program(t, "haproxy")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	socket, addr := inheritable(t)
 	defer socket.Close()
 	dir := t.TempDir()
 	script := write(t, dir, "gatehouse.lua", shipped(t, "haproxy/gatehouse.lua"))
@@ -80,7 +72,7 @@ func startHAProxy(t testing.TB, p places) string {
 	cmd := exec.Command(path, "-db", "-f", file)
 	cmd.ExtraFiles = []*os.File{socket} // which becomes number 3
 	launch(t, cmd, "")
-	return ln.Addr().String()
+	return addr
 }
 
 // startTraefik runs a real Traefik with the configuration in deploy. It inherits its listening socket, as from systemd.
@@ -91,15 +83,7 @@ func startTraefik(t testing.TB, p places) string {
 	if err != nil {
 		t.Fatalf("Traefik cannot be built: %v", err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	socket, addr := inheritable(t)
 	defer socket.Close()
 	dir := t.TempDir()
 	dynamic := write(t, dir, "gatehouse.yaml", p.configuration(t, "traefik/gatehouse.yaml"))
@@ -109,8 +93,8 @@ func startTraefik(t testing.TB, p places) string {
 	cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=web")
 	cmd.ExtraFiles = []*os.File{socket} // which becomes number 3
 	launch(t, cmd, "")
-	await(t, ln.Addr().String())
-	return ln.Addr().String()
+	await(t, addr)
+	return addr
 }
 
 // await waits until a front proxy knows its routes, so that Gatehouse refuses a request without a session.

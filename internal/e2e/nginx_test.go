@@ -9,6 +9,20 @@ import (
 	"testing"
 )
 
+// inheritable returns a socket that listens, for a server to inherit, and its address: whoever connects before the server is there waits.
+func inheritable(t testing.TB) (socket *os.File, addr string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close() // of which the socket is a copy
+	if socket, err = ln.(*net.TCPListener).File(); err != nil {
+		t.Fatal(err)
+	}
+	return socket, ln.Addr().String()
+}
+
 // startNginx runs a real nginx with the directives given in its one server, and returns its address.
 func startNginx(t testing.TB, server string) string {
 	t.Helper()
@@ -20,22 +34,14 @@ func startNginx(t testing.TB, server string) string {
 func runNginx(t testing.TB, http func(addr string) string) string {
 	t.Helper()
 	path := program(t, "nginx")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	socket, addr := inheritable(t)
 	defer socket.Close()
 
 	user := ""
 	if os.Getuid() == 0 {
 		user = "user root root;" // the worker would be somebody else, who may not write to dir
 	}
-	dir, addr := t.TempDir(), ln.Addr().String()
+	dir := t.TempDir()
 	conf := fmt.Sprintf(`
 		%s daemon off; worker_processes 1; pid %[2]s/pid; error_log stderr crit;
 		events { worker_connections 512; }
