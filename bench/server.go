@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/bench/load"
@@ -21,7 +21,8 @@ type server struct {
 }
 
 func (s *server) stop() {
-	_ = s.cmd.Process.Signal(os.Interrupt) // nginx takes its worker along then
+	// nginx takes its worker along then. An interrupt would not do: whoever runs in the background of a shell ignores it, with all its children.
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	<-s.ended
 }
 
