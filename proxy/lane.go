@@ -21,6 +21,8 @@ type lane struct {
 	memory     *laneMemory // nil while nothing has been read: an idle connection holds none
 	begin, end int         // of what was read and has not been served
 	now        time.Time   // when the last request was answered, or when the connection began
+	brisk      bool        // that was soon after the one before
+	unsure     bool        // it has not been looked whether the client has ended its side
 	began      bool        // the head of a request is there in part, and its time is running
 	next       extent      // of the request that leaves or passes
 	passing    *request    // which passes
@@ -35,6 +37,12 @@ type laneMemory struct {
 }
 
 var laneMemories = sync.Pool{New: func() any { return &laneMemory{out: make([]byte, 0, 4<<10)} }}
+
+// Of clients that go on asking: how soon after an answer they ask again, and after which time it is looked whether they have gone.
+const (
+	briskly   = 10 * time.Millisecond
+	lookAfter = 100 * time.Millisecond
+)
 
 // A turn is where a connection goes from here.
 type turn uint8
@@ -172,8 +180,12 @@ func (l *lane) await() bool {
 			now = time.Now()
 		}
 	}
+	slack := d / 64
+	if l.unsure {
+		d, slack = lookAfter, lookAfter/2
+	}
 	by := int64(now.Sub(c.born) + d)
-	if set := c.readSet.Load(); set != 0 && set <= by && by-set <= int64(d)/64 {
+	if set := c.readSet.Load(); set != 0 && set <= by && by-set <= int64(slack) {
 		return true
 	}
 	c.readBy.Store(by)
@@ -272,8 +284,10 @@ func (l *lane) request() (size int, t turn) {
 	}
 	last := r.last || s.down.Load()
 	l.memory.out = r.appendAnswer(l.memory.out, last)
-	l.now = time.Now()
-	r.conclude(fasthttp.StatusOK, l.now)
+	now := time.Now()
+	l.brisk = c.answered.Load() && now.Sub(l.now) < briskly
+	l.now = now
+	r.conclude(fasthttp.StatusOK, now)
 	c.heard.Store(false)
 	if last {
 		return whole, end

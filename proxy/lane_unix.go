@@ -15,6 +15,10 @@ import (
 // has forgotten what it knew of the socket (pollReset, which RawConn.Read calls once). From then on the runtime notes every event that epoll
 // or kqueue tell it of, and they tell of everything that comes after a read has said that there is nothing. So a step that says that it
 // is not done is taken again when there is something, also if that came before the runtime began to wait.
+//
+// A read that fills less than it could has taken all there was. To read again, only to be told so, is worth it for one thing: an end that
+// came together with the last bytes is told of once, with them. While requests come briskly that read is left out, and the end is looked
+// for lookAfter the last one.
 type socket struct {
 	raw     syscall.RawConn // nil if there is none
 	step    func(fd uintptr) bool
@@ -40,6 +44,9 @@ func (l *lane) openSocket() {
 func (l *lane) runOnSocket() turn {
 	for {
 		if err := l.socket.raw.Read(l.socket.step); err != nil {
+			if l.looks(err) {
+				continue
+			}
 			l.socket.turn = l.received(0, err)
 		}
 		if l.unsent() && l.flush() != nil { // which the socket did not take at once
@@ -51,11 +58,22 @@ func (l *lane) runOnSocket() turn {
 	}
 }
 
+// looks reports whether a read has failed because it is time to look whether the client has gone. Then another one looks.
+func (l *lane) looks(err error) bool {
+	if !l.unsure || !isTimeout(err) {
+		return false
+	}
+	l.unsure = false
+	return l.await()
+}
+
 // stepOnSocket reads, serves and answers until there is nothing more to read. It reports false to be called again when there is.
 func (l *lane) stepOnSocket(fd uintptr) (done bool) {
 	for {
 		l.acquire()
-		n, err := readNow(fd, l.memory.in[l.end:])
+		into := l.memory.in[l.end:]
+		n, err := readNow(fd, into)
+		l.unsure = false
 		switch {
 		case err == syscall.EAGAIN:
 			return l.pause()
@@ -71,6 +89,10 @@ func (l *lane) stepOnSocket(fd uintptr) (done bool) {
 		}
 		if l.socket.turn != stay || l.unsent() {
 			return true
+		}
+		if l.brisk && l.idle() && n < len(into) {
+			l.unsure = true
+			return l.pause()
 		}
 	}
 }

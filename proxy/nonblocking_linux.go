@@ -5,6 +5,8 @@ package proxy
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // The system calls of the hot path, for sockets that do not block, as all sockets of the runtime's poller. They are done without the
@@ -13,12 +15,12 @@ import (
 
 // readNow reads what is there.
 func readNow(fd uintptr, p []byte) (int, error) {
-	return transfer(syscall.SYS_READ, fd, p)
+	return transfer(unix.SYS_RECVFROM, fd, p)
 }
 
 // writeNow writes what there is room for.
 func writeNow(fd uintptr, p []byte) (int, error) {
-	return transfer(syscall.SYS_WRITE, fd, p)
+	return transfer(unix.SYS_SENDTO, fd, p)
 }
 
 // transfer calls read or write again if a signal came in between.
@@ -27,7 +29,7 @@ func transfer(call, fd uintptr, p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+		n, _, errno := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -41,7 +43,7 @@ func transfer(call, fd uintptr, p []byte) (int, error) {
 // peekNow looks for something to read and leaves it there.
 func peekNow(fd uintptr) error {
 	var b [1]byte
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return errno
 	}
