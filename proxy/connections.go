@@ -138,6 +138,11 @@ func (cs *connections) cut() {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for c := range cs.open {
-		_ = c.Conn.Close()
+		go func() {
+			if !c.tls {
+				_ = closeWrite(c.Conn) // takes effect at once, while Close waits until nobody uses the socket
+			}
+			_ = c.Conn.Close()
+		}()
 	}
 }

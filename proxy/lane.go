@@ -217,6 +217,12 @@ func (l *lane) serve() turn {
 // muchUnsent is how much is kept, of the answers to requests that came at once, before it is sent.
 const muchUnsent = 32 << 10
 
+// answered notes when a request was answered.
+func (l *lane) answered(now time.Time) {
+	l.brisk = l.conn.answered.Load() && now.Sub(l.now) < briskly
+	l.now = now
+}
+
 // pass leaves the first n bytes behind.
 func (l *lane) pass(n int) {
 	l.begin += n
@@ -285,8 +291,7 @@ func (l *lane) request() (size int, t turn) {
 	last := r.last || s.down.Load()
 	l.memory.out = r.appendAnswer(l.memory.out, last)
 	now := time.Now()
-	l.brisk = c.answered.Load() && now.Sub(l.now) < briskly
-	l.now = now
+	l.answered(now)
 	r.conclude(fasthttp.StatusOK, now)
 	c.heard.Store(false)
 	if last {

@@ -4,34 +4,37 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A client that asks briskly, and ends its side together with the last request, is not forgotten: the system tells of both at once, and once.
 func TestTheEndOfABriskClient(t *testing.T) {
-	g := newGateway(t, nil)
-	for range 5 {
+	g := newGateway(t, answering(t, ok("ok")))
+	f := func(path string) {
+		t.Helper()
 		c := g.dial()
 		for range 5 {
-			c.send(request("GET", "/sessions/whoami", "", alice))
+			c.send(request("GET", path, "", alice))
 			if res := c.next("GET"); res.StatusCode != 200 {
-				t.Fatalf("status %d", res.StatusCode)
+				t.Fatalf("%s: status %d", path, res.StatusCode)
 			}
 		}
 		cork(t, c.Conn)
-		c.send(request("GET", "/sessions/whoami", "", alice))
+		c.send(request("GET", path, "", alice))
 		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		if res := c.next("GET"); res.StatusCode != 200 || res.Close {
-			t.Fatalf("status %d, close %v", res.StatusCode, res.Close)
+			t.Fatalf("%s: status %d, close %v", path, res.StatusCode, res.Close)
 		}
-		_ = c.SetReadDeadline(time.Now().Add(patience))
 		if n, err := io.Copy(io.Discard, c.Conn); n != 0 || err != nil {
-			t.Fatalf("%d bytes and %v, want the end", n, err)
+			t.Fatalf("%s: %d bytes and %v, want the end", path, n, err)
 		}
+	}
+	for range 3 {
+		f("/sessions/whoami")
+		f("/x")
 	}
 }
 

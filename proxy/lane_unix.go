@@ -14,7 +14,8 @@ import (
 // That is done within one step of [syscall.RawConn], as far as it goes. What is read at the beginning of a step is read after the runtime
 // has forgotten what it knew of the socket (pollReset, which RawConn.Read calls once). From then on the runtime notes every event that epoll
 // or kqueue tell it of, and they tell of everything that comes after a read has said that there is nothing. So a step that says that it
-// is not done is taken again when there is something, also if that came before the runtime began to wait.
+// is not done is taken again when there is something, also if that came before the runtime began to wait. While a step lasts, the socket can
+// be written and asked about, but whoever closes it waits.
 //
 // A read that fills less than it could has taken all there was. To read again, only to be told so, is worth it for one thing: an end that
 // came together with the last bytes is told of once, with them. While requests come briskly that read is left out, and the end is looked
@@ -83,16 +84,29 @@ func (l *lane) stepOnSocket(fd uintptr) (done bool) {
 		if l.socket.turn = l.received(n, err); l.socket.turn != stay {
 			return true
 		}
-		l.socket.turn = l.serve()
-		if l.unsent() {
-			l.sendNow(fd)
-		}
-		if l.socket.turn != stay || l.unsent() {
+		if l.serveOnSocket(fd); l.socket.turn != stay || l.unsent() {
 			return true
 		}
 		if l.brisk && l.idle() && n < len(into) {
 			l.unsure = true
 			return l.pause()
+		}
+	}
+}
+
+// serveOnSocket serves what has been read, and sends what the socket takes of the answers. Requests that pass are passed on within the step,
+// so that what the client sends meanwhile is noted.
+func (l *lane) serveOnSocket(fd uintptr) {
+	for {
+		l.socket.turn = l.serve()
+		if l.unsent() {
+			l.sendNow(fd)
+		}
+		if l.socket.turn != pass || l.unsent() {
+			return
+		}
+		if l.socket.turn = l.passOn(); l.socket.turn != stay || l.idle() {
+			return
 		}
 	}
 }

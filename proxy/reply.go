@@ -42,7 +42,7 @@ func (l *lane) passOn() (t turn) {
 	concluded, held = true, c
 	r.conclude(p.status, now)
 	held = nil
-	l.now = now
+	l.answered(now)
 	l.conn.heard.Store(false)
 	l.pass(l.next.head)
 	if !l.deliver(app, c, &p) || last {
