@@ -36,9 +36,9 @@ http://:%[1]s {
 `
 
 var caddy = kind{"Caddy", func(a *arena) (*server, error) {
-	binary, err := exec.LookPath("caddy")
+	binary, err := program("caddy")
 	if err != nil {
-		return nil, fmt.Errorf("caddy %w", errMissing)
+		return nil, err
 	}
 	address, err := freeAddress()
 	if err != nil {

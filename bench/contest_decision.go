@@ -12,7 +12,8 @@ const (
 
 const decisionAbout = "A front proxy asks whether a request may pass, as Traefik does. Gatehouse knows the session, and answers with five identity " +
 	"headers. The bare servers answer everybody in the same bytes, and look at nothing. nginx remembers the answer to `auth_request` in a " +
-	"`proxy_cache` whose key has every credential, and gives it back with the same five headers; or it says 200 without a check."
+	"`proxy_cache` whose key has every credential, and gives it back with the same five headers; or it says 200 without a check. In the row of " +
+	"its defaults, it has no `open_file_cache`, and opens the file with the answer for each request; in the others, it keeps the file open."
 
 func decisionByToken() contest {
 	return contest{"decision-token", "Decision by a token of 39 bytes", decisionAbout, func(a *arena) (*report.Contest, error) {
@@ -35,6 +36,7 @@ func deciders(credential func(*session) string, aim float64) []contestant {
 		{"bare fasthttp", bareFast("decision", ask), ask, aim},
 		{"bare net/http", bareNet("decision", ask), ask, 0},
 		{"nginx auth_request, proxy_cache", nginx, questionAt(nginxQuestion, credential), 1 / 1.4},
+		{"nginx auth_request, proxy_cache, defaults", nginxDefaults, questionAt(nginxQuestion, credential), 1 / 1.4},
 		{"nginx return 200, no check", nginx, questionAt(uncheckedAnswer, credential), 0},
 	}
 }

@@ -14,7 +14,7 @@ const proxiedAbout = "A page of 1 KiB from an application over kept connections.
 func proxied() contest {
 	return contest{
 		"proxied-token", "Proxied request with a token", proxiedAbout +
-			" nginx with a check remembers the answer, as above. Caddy remembers none: its `forward_auth` asks each time, a service that says yes at once.",
+			" nginx with a check remembers the answer, with and without `open_file_cache` as above. Caddy remembers none: its `forward_auth` asks each time, a service that says yes at once.",
 		func(a *arena) (*report.Contest, error) {
 			return compareCost(a, append(proxies(byToken),
 				contestant{"fasthttp HostClient, no check", fastForwarder, pageAt(privatePath, byToken), 0},
@@ -39,6 +39,7 @@ func proxies(credential func(*session) string) []contestant {
 		{"Gatehouse, public path", gatehouse, pageAt(publicPath, credential), 1.10},
 		{"nginx proxy_pass, no check", nginx, pageAt(publicPath, credential), 1.00},
 		{"nginx auth_request, proxy_cache, proxy_pass", nginx, pageAt(privatePath, credential), 0.80},
+		{"nginx auth_request, proxy_cache, proxy_pass, defaults", nginxDefaults, pageAt(privatePath, credential), 0.80},
 		{"HAProxy, no check", haproxy, pageAt(publicPath, credential), 0},
 	}
 }

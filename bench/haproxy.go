@@ -32,9 +32,9 @@ backend app
 `
 
 var haproxy = kind{"HAProxy", func(a *arena) (*server, error) {
-	binary, err := exec.LookPath("haproxy")
+	binary, err := program("haproxy")
 	if err != nil {
-		return nil, fmt.Errorf("haproxy %w", errMissing)
+		return nil, err
 	}
 	address, err := freeAddress()
 	if err != nil {

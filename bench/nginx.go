@@ -7,8 +7,8 @@ import (
 )
 
 // nginxConfiguration has nginx remember the answer to auth_request under all credentials of a request, which is what makes it right, and
-// keep what it costs low: no logs, no file opened twice, all connections kept. /decide is the decision endpoint; what it answers with is the
-// cheapest that nginx sends after auth_request.
+// keep what it costs low: no logs, all connections kept. /decide is the decision endpoint; what it answers with is the cheapest that nginx
+// sends after auth_request.
 const nginxConfiguration = `
 user %[1]s;
 worker_processes 1;
@@ -28,7 +28,7 @@ http {
 	uwsgi_temp_path %[2]s/uwsgi;
 	scgi_temp_path %[2]s/scgi;
 	proxy_cache_path %[2]s/cache keys_zone=sessions:10m;
-	open_file_cache max=1000 inactive=1h;
+	%[6]s
 	upstream app {
 		server %[3]s;
 		keepalive 64;
@@ -84,10 +84,21 @@ http {
 }
 `
 
-var nginx = kind{"nginx", func(a *arena) (*server, error) {
-	binary, err := exec.LookPath("nginx")
+// nginx is tuned: the file with a remembered answer is opened once. nginxDefaults opens it for each request, as nginx does where nobody has
+// thought of that.
+var (
+	nginx         = nginxWith("nginx", "open_file_cache max=1000 inactive=1h;")
+	nginxDefaults = nginxWith("nginx, defaults", "")
+)
+
+func nginxWith(name, tuning string) kind {
+	return kind{name, func(a *arena) (*server, error) { return a.startNginx(tuning) }}
+}
+
+func (a *arena) startNginx(tuning string) (*server, error) {
+	binary, err := program("nginx")
 	if err != nil {
-		return nil, fmt.Errorf("nginx %w", errMissing)
+		return nil, err
 	}
 	address, err := freeAddress()
 	if err != nil {
@@ -105,10 +116,10 @@ var nginx = kind{"nginx", func(a *arena) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Appendf(nil, nginxConfiguration, self.Username, dir, a.app.address, address, min(files, 30_000))
+	text := fmt.Appendf(nil, nginxConfiguration, self.Username, dir, a.app.address, address, min(files, 30_000), tuning)
 	file, err := a.write("nginx.conf", text)
 	if err != nil {
 		return nil, err
 	}
 	return start(exec.Command(binary, "-p", dir, "-c", file), address, a.cpus.server)
-}}
+}

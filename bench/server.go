@@ -49,10 +49,19 @@ func (s *server) cost(p load.Plan) (float64, error) {
 	return float64((after - before).Nanoseconds()) / 1e3 / float64(result.Answers), nil
 }
 
+// program returns where a program is, as found on PATH.
+func program(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", name, errMissing)
+	}
+	return path, nil
+}
+
 // start runs a command on a processor and waits until it accepts connections.
 func start(cmd *exec.Cmd, address string, cpu int) (*server, error) {
 	said := new(bytes.Buffer) // may be read once it has ended
-	cmd.Stderr = said
+	cmd.Stdout, cmd.Stderr = said, said
 	cmd.Env = append(cmd.Environ(), "GOMAXPROCS=1")
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
