@@ -14,7 +14,8 @@ import (
 // An engine runs one Plan.
 type engine struct {
 	plan   Plan
-	size   int // of an answer
+	size   int    // of an answer
+	status []byte // how an answer begins, up to its status
 	peer   unix.SockaddrInet4
 	epoll  int
 	timer  int
@@ -38,14 +39,15 @@ type conn struct {
 // timerKey is what epoll calls the timer; it calls connections by their index.
 const timerKey = -1
 
-func newEngine(p Plan, size int) (e *engine, err error) {
+// newEngine returns what runs p, whose requests are answered as by answer.
+func newEngine(p Plan, answer []byte) (e *engine, err error) {
 	addr, err := netip.ParseAddrPort(p.Address)
 	if err != nil {
 		return nil, fmt.Errorf("read address: %w", err)
 	}
 	e = &engine{
-		plan: p, size: size, peer: unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()},
-		epoll: -1, timer: -1, conns: make([]conn, p.Connections), buf: make([]byte, size+1),
+		plan: p, size: len(answer), status: answer[:len("HTTP/1.1 200 ")], peer: unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()},
+		epoll: -1, timer: -1, conns: make([]conn, p.Connections), buf: make([]byte, len(answer)+1),
 		due: newArrivals(p.Rate, p.Length, p.Seed),
 	}
 	if p.Rate > 0 {
@@ -234,7 +236,7 @@ func (e *engine) receive(i int, now time.Duration) error {
 		e.release(i)
 		return nil
 	}
-	if c.got == 0 && !bytes.HasPrefix(e.buf[:n], []byte("HTTP/1.1 200 ")) {
+	if c.got == 0 && !bytes.HasPrefix(e.buf[:n], e.status) {
 		return errStatus
 	}
 	if c.got += n; c.got > e.size {

@@ -15,7 +15,7 @@ import (
 // A Plan says who is asked what, and how often.
 type Plan struct {
 	Address     string // IPv4 and port
-	Request     []byte // which is answered by 200, always in as many bytes
+	Request     []byte // which is answered by one status, 2xx, and always in as many bytes
 	Connections int
 	Length      time.Duration // for how long requests are sent
 
@@ -54,7 +54,7 @@ func Run(p Plan) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEngine(p, len(answer))
+	e, err := newEngine(p, answer)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func Run(p Plan) (*Result, error) {
 	return &e.result, nil
 }
 
-// Ask sends a request once and returns the answer as it came, which has to be 200.
+// Ask sends a request once and returns the answer as it came. One with a status other than 2xx is an error.
 func Ask(address string, request []byte) ([]byte, error) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -88,14 +88,21 @@ func Ask(address string, request []byte) ([]byte, error) {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode / 100 {
+	case 2:
+		return seen.Bytes(), nil
+	case 3, 4:
+		return nil, fmt.Errorf("%w: %s", ErrRefused, resp.Status)
+	default:
 		return nil, fmt.Errorf("answer has status %s", resp.Status)
 	}
-	return seen.Bytes(), nil
 }
 
+// ErrRefused says that an answer has a status 3xx or 4xx.
+var ErrRefused = errors.New("the server refuses")
+
 var (
-	errStatus = errors.New("an answer is not 200")
+	errStatus = errors.New("an answer has another status than the first one")
 	errSize   = errors.New("an answer is longer than the first one")
 	errClosed = errors.New("the server has closed a connection")
 	errStall  = errors.New("nothing came for ten seconds")

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"io"
 	"math"
 	"net"
@@ -25,8 +26,11 @@ func TestRunCountsAnswers(t *testing.T) {
 	f := func(name string, p Plan) {
 		t.Helper()
 		var asked atomic.Int64
-		p.Address = serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		p.Address = serve(t, func(w http.ResponseWriter, r *http.Request) {
 			asked.Add(1)
+			if r.URL.Path == "/202" {
+				w.WriteHeader(http.StatusAccepted)
+			}
 			_, _ = io.WriteString(w, "hello")
 		})
 		p.Connections, p.Length = 4, 50*time.Millisecond
@@ -41,6 +45,7 @@ func TestRunCountsAnswers(t *testing.T) {
 	f("closed loop", Plan{Request: question})
 	f("open loop", Plan{Request: question, Rate: 1000})
 	f("open loop, spinning", Plan{Request: question, Rate: 1000, Spin: true})
+	f("status 202", Plan{Request: []byte("GET /202 HTTP/1.1\r\nHost: x\r\n\r\n")})
 	f("connections anew", Plan{Request: []byte(strings.Replace(string(question), "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1)), Anew: true})
 }
 
@@ -70,7 +75,7 @@ func TestStallCountsForAllThatAreDue(t *testing.T) {
 }
 
 func TestRunFails(t *testing.T) {
-	f := func(name, first, then string) {
+	f := func(name, first, then string, want error) {
 		t.Helper()
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -89,15 +94,16 @@ func TestRunFails(t *testing.T) {
 				_ = c.Close()
 			}
 		}()
-		if _, err := Run(Plan{Address: ln.Addr().String(), Request: question, Connections: 1, Length: time.Second}); err == nil {
-			t.Errorf("%s is no error", name)
+		if _, err := Run(Plan{Address: ln.Addr().String(), Request: question, Connections: 1, Length: time.Second}); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
 		}
 	}
 	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-	f("a first answer of 401", strings.Replace(ok, "200", "401", 1), "")
-	f("an answer of 503", ok, strings.Replace(ok, "200", "503", 1))
-	f("a longer answer", ok, ok+"x")
-	f("a connection that ends", ok, ok[:20])
+	f("a first answer of 401", strings.Replace(ok, "200", "401", 1), "", ErrRefused)
+	f("an answer of another 2xx", ok, strings.Replace(ok, "200", "202", 1), errStatus)
+	f("an answer of 503", ok, strings.Replace(ok, "200", "503", 1), errStatus)
+	f("a longer answer", ok, ok+"x", errSize)
+	f("a connection that ends", ok, ok[:20], errClosed)
 }
 
 func TestArrivals(t *testing.T) {
