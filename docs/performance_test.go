@@ -36,15 +36,23 @@ func (m measurement) ratio(anchor, opponent string) (string, bool) {
 	for _, c := range m.Contests {
 		for _, row := range c.Rows {
 			if anchors("## " + c.Title)[0] == anchor && row.Name == opponent && row.Ratio != nil {
-				return fmt.Sprintf("%.2f ×", row.Ratio.Median), true
+				return times(row.Ratio.Median), true
 			}
 		}
 	}
 	return "", false
 }
 
+// times returns a ratio as the page shows it.
+func times(ratio float64) string {
+	if ratio < 0.2 {
+		return fmt.Sprintf("%.3f ×", ratio)
+	}
+	return fmt.Sprintf("%.2f ×", ratio)
+}
+
 // A claim is a link to a table of the performance page, whose text is a ratio and whose title is the opponent.
-var claim = regexp.MustCompile(`\[(\d+\.\d\d ×)\]\([^)\s]*performance\.md#(\S+) "([^"]+)"\)`)
+var claim = regexp.MustCompile(`\[(\d+\.\d{2,3} ×)\]\([^)\s]*performance\.md#(\S+) "([^"]+)"\)`)
 
 // TestClaims holds every ratio that is quoted to what was measured last. With -update, it writes what was.
 func TestClaims(t *testing.T) {
@@ -87,7 +95,7 @@ func TestPerformancePage(t *testing.T) {
 		for _, row := range c.Rows {
 			want := "\n| " + row.Name + " |"
 			if row.Ratio != nil {
-				want = fmt.Sprintf("**%.2f ×** (%.2f × – %.2f ×)", row.Ratio.Median, row.Ratio.Min, row.Ratio.Max)
+				want = fmt.Sprintf("**%s** (%s – %s)", times(row.Ratio.Median), times(row.Ratio.Min), times(row.Ratio.Max))
 			}
 			if !strings.Contains(section, want) {
 				t.Errorf("reference/performance.md does not say %q under %q", want, c.Title)

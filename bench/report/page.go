@@ -68,9 +68,12 @@ func (c Contest) Text() string {
 	for _, row := range c.Rows {
 		ratio, aim := "", ""
 		if row.Ratio != nil {
-			ratio = fmt.Sprintf("%s (%.2f - %.2f)", times(row.Ratio.Median), row.Ratio.Min, row.Ratio.Max)
+			ratio = fmt.Sprintf("%s (%s - %s)", times(row.Ratio.Median), factor(row.Ratio.Min), factor(row.Ratio.Max))
 		}
-		if row.Aim > 0 {
+		switch {
+		case row.Aim > 0 && row.Ratio != nil:
+			aim = "aim " + factor(row.Aim)
+		case row.Aim > 0:
 			aim = "aim " + number(row.Aim)
 		}
 		line := fmt.Sprintf("  %-44s %8s   %-22s %-10s %s", row.Name, number(row.Value.Median), ratio, aim, row.Note)
@@ -83,7 +86,15 @@ func (c Contest) Text() string {
 }
 
 // times returns a ratio as it is quoted.
-func times(ratio float64) string { return strconv.FormatFloat(ratio, 'f', 2, 64) + " ×" }
+func times(ratio float64) string { return factor(ratio) + " ×" }
+
+// factor returns a ratio in two decimals, and a small one in three, of which two would be off by several percent.
+func factor(ratio float64) string {
+	if ratio < 0.2 {
+		return strconv.FormatFloat(ratio, 'f', 3, 64)
+	}
+	return strconv.FormatFloat(ratio, 'f', 2, 64)
+}
 
 // number returns a value in three digits or more.
 func number(v float64) string {

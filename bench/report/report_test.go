@@ -15,6 +15,7 @@ func sample() *Run {
 	return &Run{Date: "2026-11-22", Command: "make bench", Machine: Machine{CPU: "x", Processors: 2, Kernel: "Linux 6.1"}, Contests: []Contest{{
 		Name: "decision", Title: "Decision", About: "What is decided.", Unit: "µs of CPU time a request", Rounds: 3, Rows: []Row{
 			{Name: "Gatehouse", Value: SpreadOf([]float64{12, 10, 11})},
+			{Name: "slow", Value: SpreadOf([]float64{400}), Ratio: Ratios([]float64{11}, []float64{400}), Aim: 1. / 35},
 			{Name: "bare & quick", Value: SpreadOf([]float64{10, 10, 10}), Ratio: Ratios([]float64{12, 10, 11}, []float64{10, 10, 10}), Aim: 1.03},
 		}, Missing: []string{"nginx (is not installed)"},
 	}}}
@@ -36,7 +37,8 @@ func TestPageSaysEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"\n## Decision\n", "| bare & quick | 10.0 | **1.10 ×** (1.00 × – 1.20 ×) | ≤ 1.03 × |", "**Left out:** nginx (is not installed).",
+		"\n## Decision\n", "| bare & quick | 10.0 | **1.10 ×** (1.00 × – 1.20 ×) | ≤ 1.03 × |", "| slow | 400 | **0.028 ×** (0.028 × – 0.028 ×) | ≤ 0.029 × |",
+		"**Left out:** nginx (is not installed).",
 		"(performance-decision.svg)", "```bash\nmake bench\n```",
 	} {
 		if !strings.Contains(string(page), want) {
@@ -100,7 +102,7 @@ func TestChartIsXML(t *testing.T) {
 			}
 		}
 	}
-	if want := 2 + 2*2; texts != want { // title and unit, and name and value of two bars
+	if want := 2 + 2*3; texts != want { // title and unit, and name and value of three bars
 		t.Errorf("there are %d texts, want %d", texts, want)
 	}
 }
