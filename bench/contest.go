@@ -19,7 +19,7 @@ type contest struct {
 func contests() []contest {
 	return []contest{
 		decisionByToken(), decisionByCookie(), decisionLatency(), routes(), whoami(), accept(),
-		proxied(), proxiedByCookie(), idle(),
+		field(), proxied(), proxiedByCookie(), idle(),
 	}
 }
 
@@ -90,6 +90,11 @@ func compareCost(a *arena, all []contestant, vary func(*load.Plan)) (*report.Con
 	if err != nil {
 		return nil, err
 	}
+	return costs(a, players, missing, vary)
+}
+
+// costs is compareCost of those who are there.
+func costs(a *arena, players []player, missing []string, vary func(*load.Plan)) (*report.Contest, error) {
 	values, err := inTurns(players, a.rounds, func(p player, _ int) (float64, error) {
 		plan := load.Plan{Request: p.request, Connections: a.connections, Length: a.length}
 		if vary != nil {

@@ -12,7 +12,7 @@
 //
 // # To add an opponent
 //
-// An opponent is a [kind]: a name, and a function that starts it. nginx.go shows one that is installed, or not: who is missing is left out, and
-// the page says so. own.go shows those that are a part of this program. Give it the best configuration that does the same work, and say in
-// a comment why it is that.
+// An opponent is a [kind]: a name, and a function that starts it. Its program is looked for on PATH by [program], and nothing installs it: who
+// is missing is left out, and the page says so. caddy.go shows one; oauth2proxy.go one whose session begins with a login; own.go those that
+// are a part of this program. Give it the best configuration that does the same work, and say in a comment why it is that.
 package main

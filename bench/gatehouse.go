@@ -108,7 +108,7 @@ type session struct {
 
 // createSession creates a session that is told in 1.3 kB.
 func createSession(admin string) (*session, error) {
-	body := fmt.Appendf(nil, `{"identity":{"traits":{"email":"alice@example.com","name":"Alice","about":%q}}}`, strings.Repeat("about ", 100))
+	body := fmt.Appendf(nil, `{"identity":{"traits":{"email":%q,"name":%q,"about":%q}}}`, userEmail, userName, aboutUser())
 	resp, err := http.Post("http://"+admin+"/admin/sessions", "application/json", bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("create session: %w", err)

@@ -45,7 +45,9 @@ func describeMachine() (m report.Machine, err error) {
 // versions returns those of everybody who took part.
 func (a *arena) versions() []report.Version {
 	all := []report.Version{{Name: "Go", Version: strings.TrimPrefix(runtime.Version(), "go")}, {Name: "fasthttp", Version: moduleVersion("github.com/valyala/fasthttp")}}
-	for program, args := range map[string][]string{"nginx": {"-v"}, "HAProxy": {"-v"}, "Caddy": {"version"}} {
+	for program, args := range map[string][]string{
+		"nginx": {"-v"}, "HAProxy": {"-v"}, "Caddy": {"version"}, "Authelia": {"--version"}, "oauth2-proxy": {"--version"}, "Oathkeeper": {"version"},
+	} {
 		command := strings.ToLower(program)
 		out, err := exec.Command(command, args...).CombinedOutput()
 		if err != nil {

@@ -76,7 +76,7 @@ func (c Contest) Text() string {
 		case row.Aim > 0:
 			aim = "aim " + number(row.Aim)
 		}
-		line := fmt.Sprintf("  %-44s %8s   %-22s %-10s %s", row.Name, number(row.Value.Median), ratio, aim, row.Note)
+		line := fmt.Sprintf("  %-54s %8s   %-22s %-10s %s", row.Name, number(row.Value.Median), ratio, aim, row.Note)
 		t.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	for _, m := range c.Missing {
