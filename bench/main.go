@@ -13,6 +13,7 @@ import (
 )
 
 func main() {
+	runtime.LockOSThread() // servers end with it
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

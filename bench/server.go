@@ -62,6 +62,7 @@ func program(name string) (string, error) {
 func start(cmd *exec.Cmd, address string, cpu int) (*server, error) {
 	said := new(bytes.Buffer) // may be read once it has ended
 	cmd.Stdout, cmd.Stderr = said, said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // a server ends with the thread that started it, if nobody stops it
 	cmd.Env = append(cmd.Environ(), "GOMAXPROCS=1")
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
