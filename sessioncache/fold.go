@@ -49,8 +49,9 @@ func alike(b []byte, i, j int) (n int) {
 	return n
 }
 
-// unfold appends to dst, which is empty, the next text in folded, which was folded with the reference.
-func unfold(dst []byte, folded *reader, reference string) []byte {
+// unfold appends to dst, which is empty, the next text in folded, which was folded with the reference that is shared and own together.
+func unfold(dst []byte, folded *reader, shared, own string) []byte {
+	reference := len(shared) + len(own)
 	for {
 		dst = append(dst, folded.text()...)
 		n := folded.int()
@@ -58,16 +59,24 @@ func unfold(dst []byte, folded *reader, reference string) []byte {
 			return dst
 		}
 		for from := folded.int(); n > 0; { // a piece may reach from the reference into the text, and into what it adds to that
-			var added int
-			if from < len(reference) {
-				piece := reference[from:min(from+n, len(reference))]
-				dst, added = append(dst, piece...), len(piece)
-			} else {
-				piece := dst[from-len(reference) : min(from-len(reference)+n, len(dst))]
-				dst, added = append(dst, piece...), len(piece)
+			told := len(dst)
+			switch {
+			case from < len(shared):
+				dst = append(dst, shared[from:min(from+n, len(shared))]...)
+			case from < reference:
+				dst = append(dst, own[from-len(shared):min(from+n-len(shared), len(own))]...)
+			default:
+				dst = append(dst, dst[from-reference:min(from-reference+n, told)]...)
 			}
-			from, n = from+added, n-added
+			from, n = from+len(dst)-told, n-(len(dst)-told)
 		}
+	}
+}
+
+// skip goes past the next text in folded.
+func skip(folded *reader) {
+	for folded.text(); folded.int() > 0; folded.text() {
+		folded.int()
 	}
 }
 

@@ -49,13 +49,12 @@ func newRecord(e *entry, refs *references, keepBody bool) record {
 	if m, ok := s.Memo().(upstream.Foldable); ok {
 		memo = m.AppendFolded(nil)
 	}
-	b = appendInt(b, len(memo))
-	b = appendFolded(b, ids, string(memo))
+	b = refs.memos.appendText(b, ids, s.IdentityID, string(memo))
 	if flags&toldFlag != 0 {
-		b = refs.appendText(b, ids, s.IdentityID, string(s.Told))
+		b = refs.statements.appendText(b, ids, s.IdentityID, string(s.Told))
 	}
 	if keepBody {
-		b = refs.appendText(b, ids, s.IdentityID, string(s.Body))
+		b = refs.statements.appendText(b, ids, s.IdentityID, string(s.Body))
 	}
 	return record(b)
 }
@@ -86,8 +85,11 @@ func (r record) wake(refs *references) *entry {
 	e.freshUntil = e.askedAt + time.Duration(in.uint())
 	e.staleUntil = e.freshUntil + time.Duration(in.uint())
 	s.AuthenticatedAt, s.ExpiresAt = in.time(), in.time()
-	s.ID, s.IdentityID = in.id(), in.id()
-	w.rest.folded, w.rest.session, w.rest.refs = in.rest, s, refs
+	ids := in.appendID(make([]byte, 0, 2*len("8e00b158-2bd8-449a-8d5e-4df6d8ce4248")))
+	first := len(ids)
+	w.rest.ids = string(in.appendID(ids))
+	s.ID, s.IdentityID = w.rest.ids[:first], w.rest.ids[first:]
+	w.rest.folded, w.rest.refs = in.rest, refs
 	e.session = upstream.Unfold(s, &w.rest)
 	e.record, e.renew, e.endsAt = r, w.rest.flags&renewFlag != 0, endsAt(s)
 	e.begin()
@@ -96,33 +98,23 @@ func (r record) wake(refs *references) *entry {
 
 // A rest is what is seldom looked at of a session that is remembered. It implements [upstream.Folded].
 type rest struct {
-	folded  string // the memo, folded with the ids; what whoami tells, if there is that; the statement, if it is kept
-	flags   byte
-	session *upstream.Session
-	refs    *references
+	folded string // the memo; what whoami tells, if there is that; the statement, if it is kept
+	flags  byte
+	ids    string // of the session and of the identity, one after the other
+	refs   *references
 }
-
-func (r *rest) memo() (memo []byte, next *reader) {
-	next = &reader{r.folded}
-	memo = make([]byte, 0, next.int())
-	return unfold(memo, next, r.ids()), next
-}
-
-func (r *rest) ids() string { return r.session.ID + r.session.IdentityID }
 
 // Memo implements [upstream.Folded].
-func (r *rest) Memo() string {
-	memo, _ := r.memo()
-	return string(memo)
-}
+func (r *rest) Memo() []byte { return r.refs.memos.text(&reader{r.folded}, r.ids) }
 
 // Told implements [upstream.Folded].
 func (r *rest) Told() []byte {
 	if r.flags&toldFlag == 0 {
 		return nil
 	}
-	_, next := r.memo()
-	return r.refs.text(next, r.ids())
+	next := &reader{r.folded}
+	skipText(next) // the memo
+	return r.refs.statements.text(next, r.ids)
 }
 
 // Body implements [upstream.Folded].
@@ -130,40 +122,38 @@ func (r *rest) Body() (body []byte, kept bool) {
 	if r.flags&bodyFlag == 0 {
 		return nil, false
 	}
-	_, next := r.memo()
+	next := &reader{r.folded}
+	skipText(next) // the memo
 	if r.flags&toldFlag != 0 {
-		r.refs.text(next, r.ids())
+		skipText(next)
 	}
-	return r.refs.text(next, r.ids()), true
+	return r.refs.statements.text(next, r.ids), true
 }
 
 // appendID appends an id. A UUID as it is usually written (RFC 9562 section 4) is told in half of its length.
 func appendID(b []byte, id string) []byte {
 	var uuid [16]byte
 	text := strings.ReplaceAll(id, "-", "")
-	if n, err := hex.Decode(uuid[:min(16, len(text)/2)], []byte(text[:min(32, len(text))])); err == nil && n == 16 && textOf(uuid) == id {
+	if n, err := hex.Decode(uuid[:min(16, len(text)/2)], []byte(text[:min(32, len(text))])); err == nil && n == 16 && string(appendUUID(nil, uuid)) == id {
 		return append(append(b, 0), uuid[:]...)
 	}
 	return append(appendInt(b, len(id)+1), id...)
 }
 
-// id takes an id.
-func (r *reader) id() string {
+// appendID takes an id and appends it to dst.
+func (r *reader) appendID(dst []byte) []byte {
 	if n := r.int(); n > 0 {
-		return r.take(n - 1)
+		return append(dst, r.take(n-1)...)
 	}
-	return textOf([16]byte([]byte(r.take(16))))
+	return appendUUID(dst, [16]byte([]byte(r.take(16))))
 }
 
-func textOf(uuid [16]byte) string {
-	var text [36]byte
-	hex.Encode(text[:8], uuid[:4])
-	hex.Encode(text[9:13], uuid[4:6])
-	hex.Encode(text[14:18], uuid[6:8])
-	hex.Encode(text[19:23], uuid[8:10])
-	hex.Encode(text[24:], uuid[10:])
-	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
-	return string(text[:])
+func appendUUID(dst []byte, uuid [16]byte) []byte {
+	dst = hex.AppendEncode(dst, uuid[:4])
+	for _, group := range [...][]byte{uuid[4:6], uuid[6:8], uuid[8:10], uuid[10:]} {
+		dst = hex.AppendEncode(append(dst, '-'), group)
+	}
+	return dst
 }
 
 // appendTime appends the seconds of a time and its nanoseconds plus 1, and of no time 0.

@@ -37,11 +37,17 @@ func FuzzFold(f *testing.F) {
 	f.Add(string(make([]byte, 20)), string(make([]byte, 30)))
 	f.Fuzz(func(t *testing.T, reference, text string) {
 		folded := &reader{string(append(appendFolded(nil, reference, text), "rest"...))}
-		if got := unfold(make([]byte, 0, len(text)), folded, reference); string(got) != text {
-			t.Errorf("%q folded with %q is %q", text, reference, got)
-		}
-		if folded.rest != "rest" {
-			t.Errorf("%q is left", folded.rest)
+		skipped := &reader{folded.rest}
+		skip(skipped)
+		whole := folded.rest
+		for _, shared := range []int{0, len(reference) / 3, len(reference)} {
+			folded.rest = whole
+			if got := unfold(make([]byte, 0, len(text)), folded, reference[:shared], reference[shared:]); string(got) != text {
+				t.Errorf("%q folded with %q is %q", text, reference, got)
+			}
+			if folded.rest != "rest" || skipped.rest != "rest" {
+				t.Errorf("%q is left, and %q after it was skipped", folded.rest, skipped.rest)
+			}
 		}
 		if shared := common(reference, text); len(shared) > 0 && len(reference) < shortestCopy {
 			t.Errorf("%q is said to be in %q", shared, reference)
@@ -51,7 +57,7 @@ func FuzzFold(f *testing.F) {
 
 // The references are learned from what comes, and tell nothing that only one statement does.
 func TestReferences(t *testing.T) {
-	refs := newReferences()
+	refs := &newReferences().statements
 	f := func(text string, most int) {
 		t.Helper()
 		folded := refs.appendText([]byte("before"), "ids of it", text[:min(40, len(text))], text)
@@ -152,7 +158,7 @@ func TestRecord(t *testing.T) {
 			if n, ok := memo.(note); ok {
 				wanted = string(n)
 			}
-			if got.Memo() != nil || got.FoldedMemo() != wanted {
+			if got.Memo() != nil || string(got.FoldedMemo()) != wanted {
 				t.Errorf("memo is %q, want %q", got.FoldedMemo(), wanted)
 			}
 			if renewing := r.renewing().wake(refs); !renewing.renew || renewing.session.ID != s.ID {
@@ -187,6 +193,35 @@ func TestRecord(t *testing.T) {
 	f(&upstream.Session{
 		ID: "S", IdentityID: "I", Body: []byte("{}"), ExpiresAt: time.Unix(-1, 999_999_999), AuthenticatedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
 	}, "told", "a memo that cannot tell itself", 0)
+}
+
+// What the memos of all have in common is told once and not in each record.
+func TestMemosAreFolded(t *testing.T) {
+	refs := newReferences()
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := range 100 {
+		person := fmt.Sprintf("%08x", r.Uint32())
+		id := func() string {
+			return fmt.Sprintf("%08x-%04x-4%03x-9a57-%012x", r.Uint32(), r.Uint32()>>16, r.Uint32()>>20, r.Uint64()>>16)
+		}
+		s := &upstream.Session{ID: id(), IdentityID: id()}
+		memo := note("policy\x00" + s.IdentityID + `{"given name":"` + person + `","family name":"of the house"}` + s.ID + person + "@mail.example.test")
+		s.SetMemo(memo)
+		record := newRecord(newEntry(digest{}, upstream.Answer{Session: s}, 0, 0, new(Config)), refs, false)
+		if got := record.wake(refs).session.FoldedMemo(); string(got) != string(memo) {
+			t.Fatalf("memo %q became %q", memo, got)
+		}
+		ids := len(appendID(appendID(nil, s.ID), s.IdentityID))
+		if rest := len(record) - ids; n > 1 && rest > 64 {
+			t.Errorf("a record has %d bytes beside the ids, of which a memo of %d bytes takes too many", rest, len(memo))
+		}
+		if learned := *refs.memos.learned.Load(); strings.Contains(learned[len(learned)-1], person) {
+			t.Errorf("the reference names somebody: %q", learned)
+		}
+	}
+	if learned := *refs.memos.learned.Load(); len(learned) != 2 {
+		t.Errorf("references are %q, want the empty one and one", learned)
+	}
 }
 
 // Sessions that share a place wake each other up, and none is mistaken for another.
@@ -275,7 +310,7 @@ func TestSleepsWhileACookieWaits(t *testing.T) {
 
 // What two statements about one person have in common is no reference: it would outlive the session of that person.
 func TestReferencesOfOnePerson(t *testing.T) {
-	refs := newReferences()
+	refs := &newReferences().statements
 	for range 3 {
 		refs.appendText(nil, "", "alice", statement(1))
 	}
@@ -299,7 +334,7 @@ func TestReferencesAtOnce(t *testing.T) {
 		texts[i] = statement(uint64(i))
 	}
 	for range 20_000 {
-		refs := newReferences()
+		refs := &newReferences().statements
 		var all sync.WaitGroup
 		for i, text := range texts {
 			all.Go(func() {

@@ -7,44 +7,58 @@ import (
 )
 
 const (
-	maxReferences = 8   // of services whose statements have several shapes
-	worthFolding  = 256 // bytes of text
+	maxReferences = 8  // of services whose statements have several shapes
+	worthFolding  = 64 // bytes of text
 )
 
-// references are what the statements of one Cache are folded with. They are learned from the statements themselves: what two of them have in
-// common, and so nothing that only one of them tells. The two are about different people.
+// references are what the records of one Cache are folded with.
 type references struct {
-	learned atomic.Pointer[[]string] // the first is empty; there are only ever more of them
-	latest  atomic.Uint32            // which of them fitted last
-
-	mu      sync.Mutex
-	waiting string // a statement that none of them fits, until there is another one to compare it with
-	whose   string // the identity that it is about
+	memos      shapes
+	statements shapes // and what is told in their place
 }
 
 func newReferences() *references {
 	r := new(references)
-	r.learned.Store(&[]string{""})
+	for _, s := range []*shapes{&r.memos, &r.statements} {
+		s.learned.Store(&[]string{""})
+	}
 	return r
+}
+
+// forget drops what is waiting.
+func (r *references) forget() {
+	r.memos.forget()
+	r.statements.forget()
+}
+
+// shapes are what texts of one kind are folded with. They are learned from the texts themselves: what two of them have in common, and so
+// nothing that only one of them tells. The two are about different people.
+type shapes struct {
+	learned atomic.Pointer[[]string] // the first is empty; there are only ever more of them
+	latest  atomic.Uint32            // which of them fitted last
+
+	mu      sync.Mutex
+	waiting string // a text that none of them fits, until there is another one to compare it with
+	whose   string // the identity that it is about
 }
 
 // appendText appends to dst a text about the identity whose, folded, and what it takes to unfold it. ids are a further reference of this text
 // only.
-func (r *references) appendText(dst []byte, ids, whose, text string) []byte {
+func (s *shapes) appendText(dst []byte, ids, whose, text string) []byte {
 	if len(text) < worthFolding {
 		return appendFoldedBy(dst, 0, ids, text)
 	}
-	latest := int(r.latest.Load()) // before the list, which may grow between the two, and has it then
-	all := *r.learned.Load()
+	latest := int(s.latest.Load()) // before the list, which may grow between the two, and has it then
+	all := *s.learned.Load()
 	best := appendFoldedBy(nil, latest, all[latest]+ids, text)
 	for i := 0; i < len(all) && len(best) > len(text)/2; i++ {
 		if other := appendFoldedBy(nil, i, all[i]+ids, text); len(other) < len(best) {
 			best = other
-			r.latest.Store(uint32(i))
+			s.latest.Store(uint32(i))
 		}
 	}
 	if len(best) > len(text)/2 && len(all) < maxReferences {
-		r.learn(whose, text, len(best))
+		s.learn(ids, whose, text, len(best))
 	}
 	return append(dst, best...)
 }
@@ -54,38 +68,44 @@ func appendFoldedBy(dst []byte, i int, reference, text string) []byte {
 }
 
 // learn takes a text as an example of those that are worth a reference of their own, since with the best one it takes so many bytes.
-func (r *references) learn(whose, text string, takes int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := *r.learned.Load()
-	example := r.waiting
-	if example != "" && r.whose == whose {
+func (s *shapes) learn(ids, whose, text string, takes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := *s.learned.Load()
+	example := s.waiting
+	if example != "" && s.whose == whose {
 		return
 	}
-	r.waiting, r.whose = strings.Clone(text), strings.Clone(whose)
+	s.waiting, s.whose = strings.Clone(text), strings.Clone(whose)
 	if example == "" || len(all) == maxReferences {
 		return
 	}
 	shared := common(example, text)
-	if len(appendFolded(nil, shared, text)) > takes/4*3 {
+	if len(appendFolded(nil, shared+ids, text)) > takes/4*3 {
 		return
 	}
 	all = append(all[:len(all):len(all)], shared)
-	r.learned.Store(&all)
-	r.latest.Store(uint32(len(all) - 1))
-	r.waiting, r.whose = "", ""
+	s.learned.Store(&all)
+	s.latest.Store(uint32(len(all) - 1))
+	s.waiting, s.whose = "", ""
 }
 
-// forget drops the statement that is waiting.
-func (r *references) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiting, r.whose = "", ""
+func (s *shapes) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting, s.whose = "", ""
 }
 
 // text takes the next text from the front of folded, which was folded with the same ids.
-func (r *references) text(folded *reader, ids string) []byte {
+func (s *shapes) text(folded *reader, ids string) []byte {
 	text := make([]byte, 0, folded.int())
-	reference := (*r.learned.Load())[folded.byte()] + ids
-	return unfold(text, folded, reference)
+	shared := (*s.learned.Load())[folded.byte()]
+	return unfold(text, folded, shared, ids)
+}
+
+// skipText goes past the next text in folded.
+func skipText(folded *reader) {
+	folded.int()
+	folded.byte()
+	skip(folded)
 }

@@ -58,7 +58,7 @@ type Session struct {
 type Folded interface {
 	Body() (body []byte, kept bool) // as [Session.Body], in memory of its own
 	Told() []byte                   // as [Session.Told], likewise
-	Memo() string                   // what the memo said of itself, see [Session.SetMemo]
+	Memo() []byte                   // what the memo said of itself, see [Session.SetMemo], likewise
 }
 
 // Unfold returns a session with the facts in s, of which the rest is folded. s must not be shared yet, and has neither Body nor Told.
@@ -116,10 +116,10 @@ type Foldable interface {
 	AppendFolded(dst []byte) []byte
 }
 
-// FoldedMemo returns what the memo said of itself when the session was remembered, or nothing.
-func (s *Session) FoldedMemo() string {
+// FoldedMemo returns what the memo said of itself when the session was remembered, or nothing. It is the caller's.
+func (s *Session) FoldedMemo() []byte {
 	if s.folded == nil {
-		return ""
+		return nil
 	}
 	return s.folded.Memo()
 }

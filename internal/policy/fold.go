@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,13 +47,13 @@ func (v *View) AppendFolded(dst []byte) []byte {
 	return dst
 }
 
-// unfold returns the view that a folded one tells of, or nil if it is not one that p has made. It reports whether the view is as it was:
-// of conditions that could not be evaluated it does not say why.
-func (p *Policy) unfold(folded string) (v *View, whole bool) {
-	if len(folded) < len(p.mark) || folded[:len(p.mark)] != string(p.mark[:]) {
+// unfold returns the view that a folded one tells of, whose memory it takes over, or nil if it is not one that p has made. It reports
+// whether the view is as it was: of conditions that could not be evaluated it does not say why.
+func (p *Policy) unfold(folded []byte) (v *View, whole bool) {
+	rest, own := bytes.CutPrefix(folded, p.mark[:])
+	if !own {
 		return nil, false
 	}
-	rest := []byte(folded[len(p.mark):])
 	v, whole = &View{policy: p, Fields: make([]Field, len(p.headers)), tokens: p.slots()}, true
 	if n := len(p.conditions.list); n > 0 {
 		v.unmet = make([]error, n)

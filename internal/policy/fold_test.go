@@ -20,7 +20,7 @@ type remembered struct {
 
 func (r remembered) Body() ([]byte, bool) { return r.body, r.kept }
 func (r remembered) Told() []byte         { return nil }
-func (r remembered) Memo() string         { return r.memo }
+func (r remembered) Memo() []byte         { return []byte(r.memo) }
 
 // A view that was folded is the view that it was, to the policy that made it.
 func TestFoldedViews(t *testing.T) {
