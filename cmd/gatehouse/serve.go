@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/internal/app"
 	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/garbage"
 	"github.com/gatehouse-proxy/gatehouse/internal/metrics"
 )
 
@@ -38,6 +39,9 @@ func serve(c *call) error {
 	})
 	if err != nil {
 		return err
+	}
+	if c.getenv("GOGC") == "" && c.getenv("GOMEMLIMIT") == "" { // to the runtime, too, what is empty is not set
+		defer garbage.Bound()()
 	}
 	stop := reloadOnHangup(a)
 	defer stop()

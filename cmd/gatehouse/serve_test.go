@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,8 +23,8 @@ type process struct {
 	addresses map[string]string // by what is served there
 }
 
-// serveWith starts gatehouse serve with a configuration, and returns when it serves.
-func serveWith(t *testing.T, config string) *process {
+// serveWith starts gatehouse serve with a configuration and additions to the environment, and returns when it serves.
+func serveWith(t *testing.T, config string, environ ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	self, err := os.Executable()
@@ -39,6 +40,7 @@ func serveWith(t *testing.T, config string) *process {
 		t.Fatal(err)
 	}
 	p := &process{Cmd: exec.Command(command, "serve", "--config", file), t: t, addresses: map[string]string{}}
+	p.Env = append(os.Environ(), environ...)
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -114,4 +116,43 @@ func TestSignals(t *testing.T) {
 	if code := p.exitCode(); code != exitFailed {
 		t.Errorf("got exit code %d after a second signal, want %d", code, exitFailed)
 	}
+}
+
+// TestGarbage holds that much less garbage than memory is allowed when much is held, unless the operator has said something else.
+func TestGarbage(t *testing.T) {
+	const large = served + "session_cache: { size: 10000000 }\n" // the table that counts who asks for what takes 200 MB, which are never touched
+	f := func(environ []string, want func(percent string) bool) {
+		t.Helper()
+		p := serveWith(t, large, environ...)
+		defer p.exitCode()
+		defer p.signal(syscall.SIGTERM)
+		get(t, "http://"+p.addresses["administration"]+"/debug/pprof/heap?gc=1")
+		for t.Context().Err() == nil {
+			_, rest, _ := strings.Cut(get(t, "http://"+p.addresses["administration"]+"/metrics"), "\ngo_gc_gogc_percent ")
+			if percent, _, _ := strings.Cut(rest, "\n"); want(percent) {
+				return
+			}
+		}
+	}
+	f([]string{"GOGC=", "GOMEMLIMIT="}, func(percent string) bool { return len(percent) == 2 })
+	f([]string{"GOGC=150", "GOMEMLIMIT="}, func(percent string) bool {
+		if percent != "150" {
+			t.Errorf("garbage may be %s %% of what is held, where GOGC=150 is in the environment", percent)
+		}
+		return true
+	})
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", url, resp.Status, err)
+	}
+	return string(body)
 }
