@@ -22,6 +22,8 @@ type engine struct {
 	conns  []conn
 	free   []int // of conns, those that wait for nothing
 	busy   int
+	sent   int
+	freed  time.Duration // when there was a connection again after there had been none
 	due    *arrivals
 	buf    []byte
 	began  time.Time
@@ -53,6 +55,9 @@ func newEngine(p Plan, answer []byte) (e *engine, err error) {
 	if p.Rate > 0 {
 		n := int(p.Rate*p.Length.Seconds()*1.2) + 1000 // so that none is allocated under way
 		e.result.Latencies, e.result.Delays = make([]time.Duration, 0, n), make([]time.Duration, 0, n)
+	}
+	if p.Vary != nil {
+		e.plan.Request = bytes.Clone(p.Request)
 	}
 	defer func() {
 		if err != nil {
@@ -166,7 +171,7 @@ func (e *engine) send() (waiting bool, err error) {
 		due, more := e.due.next()
 		now := time.Since(e.began)
 		closedLoop := e.plan.Rate == 0
-		if !more || closedLoop && now >= e.plan.Length {
+		if !more || closedLoop && now >= e.plan.Length || e.sent == e.plan.Count && e.sent > 0 {
 			return false, nil
 		}
 		if now > 3*e.plan.Length+time.Second {
@@ -187,8 +192,12 @@ func (e *engine) send() (waiting bool, err error) {
 		c := &e.conns[i]
 		c.due, c.got = due, 0
 		if !closedLoop {
-			e.result.Delays = append(e.result.Delays, now-due)
+			e.result.Delays = append(e.result.Delays, now-max(due, e.freed))
 		}
+		if e.plan.Vary != nil {
+			e.plan.Vary(e.plan.Request, e.sent)
+		}
+		e.sent++
 		if n, err := unix.Write(c.fd, e.plan.Request); err != nil {
 			return false, os.NewSyscallError("write", err)
 		} else if n < len(e.plan.Request) {
@@ -255,6 +264,9 @@ func (e *engine) receive(i int, now time.Duration) error {
 }
 
 func (e *engine) release(i int) {
+	if len(e.free) == 0 {
+		e.freed = time.Since(e.began)
+	}
 	e.free = append(e.free, i)
 	e.busy--
 }

@@ -19,6 +19,11 @@ type Plan struct {
 	Connections int
 	Length      time.Duration // for how long requests are sent
 
+	// Count is how many requests are sent at most. 0 is no bound.
+	Count int
+	// Vary changes the request before it is sent for the n-th time, counted from 0. It must not make it longer, nor its answer. Nil sends
+	// always the same.
+	Vary func(request []byte, n int)
 	// Rate is how many requests arrive a second. 0 is a closed loop.
 	Rate float64
 	// Seed chooses the arrivals.
@@ -34,7 +39,7 @@ type Result struct {
 	Answers int64
 	// Latencies are counted from when each request was due, and sorted. They are those of an open loop.
 	Latencies []time.Duration
-	// Delays are how long after that each was sent, sorted.
+	// Delays are how late each was sent by the load's own fault: after it was due and a connection was free. They are sorted.
 	Delays []time.Duration
 	// Overrun is set if requests still waited long after the last one had been due: the server cannot keep up.
 	Overrun bool

@@ -2,11 +2,13 @@ package load
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,6 +51,36 @@ func TestRunCountsAnswers(t *testing.T) {
 	f("connections anew", Plan{Request: []byte(strings.Replace(string(question), "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1)), Anew: true})
 }
 
+func TestRunVaries(t *testing.T) {
+	var asked [20]atomic.Int64
+	address := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.Host)
+		if err != nil || n >= len(asked) {
+			t.Errorf("asked for %q", r.Host)
+			return
+		}
+		asked[n].Add(1)
+	})
+	vary := func(request []byte, n int) { copy(request[len("GET / HTTP/1.1\r\nHost: "):], fmt.Sprintf("%02d", n)) }
+	request := []byte("GET / HTTP/1.1\r\nHost: 00\r\n\r\n")
+	result, err := Run(Plan{Address: address, Request: request, Connections: 3, Length: time.Minute, Count: len(asked), Vary: vary})
+	if err != nil || result.Answers != int64(len(asked)) {
+		t.Errorf("%d answers, %v, want %d", result.Answers, err, len(asked))
+	}
+	for n := range asked {
+		want := int64(1)
+		if n == 0 {
+			want = 2 // to learn the size
+		}
+		if got := asked[n].Load(); got != want {
+			t.Errorf("%d was asked for %d times, want %d", n, got, want)
+		}
+	}
+	if string(request) != "GET / HTTP/1.1\r\nHost: 00\r\n\r\n" {
+		t.Errorf("the plan's own request is %q now", request)
+	}
+}
+
 // A server that answers nobody for a while makes all that are due meanwhile wait, not only those that it was asked before.
 func TestStallCountsForAllThatAreDue(t *testing.T) {
 	const stall = 200 * time.Millisecond
@@ -71,6 +103,10 @@ func TestStallCountsForAllThatAreDue(t *testing.T) {
 	// Of the hundred that are due while it stalls, those of its first half wait for half of it at least.
 	if late < 25 {
 		t.Errorf("%d of %d requests waited for more than %v", late, len(result.Latencies), stall/2)
+	}
+	// The load is not to blame for it: it had no other connection.
+	if delay := Percentile(result.Delays, 0.9); delay > stall/4 {
+		t.Errorf("the load is said to have been late by %v", delay)
 	}
 }
 
