@@ -19,7 +19,7 @@ type contest struct {
 func contests() []contest {
 	return []contest{
 		decisionByToken(), decisionByCookie(), decisionLatency(), routes(), whoami(), accept(),
-		field(), proxied(), proxiedByCookie(), idle(),
+		field(), proxied(), proxiedByCookie(), idle(), sessionsMemory(), sessionsLatency(), sessionsPauses(),
 	}
 }
 

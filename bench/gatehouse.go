@@ -66,8 +66,27 @@ func gatehouseWith(name, configuration string) kind {
 	return kind{name, func(a *arena) (*server, error) { return a.startGatehouse(configuration) }}
 }
 
-// startGatehouse runs the command of this tree, which is built the first time, with one session.
+// startGatehouse runs a Gatehouse with one session.
 func (a *arena) startGatehouse(configuration string) (*server, error) {
+	admin, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.runGatehouse(func(address string) []byte {
+		return fmt.Appendf(nil, gatehouseBase+configuration, address, a.app.address, admin)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.session, err = createSession(admin); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// runGatehouse runs the command of this tree, which is built the first time.
+func (a *arena) runGatehouse(configuration func(address string) []byte) (*server, error) {
 	binary := filepath.Join(a.dir, "gatehouse")
 	if _, err := os.Stat(binary); err != nil {
 		build := exec.Command("go", "build", "-C", "..", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./cmd/gatehouse")
@@ -81,23 +100,11 @@ func (a *arena) startGatehouse(configuration string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin, err := freeAddress()
+	file, err := a.write("gatehouse.yaml", configuration(address))
 	if err != nil {
 		return nil, err
 	}
-	file, err := a.write("gatehouse.yaml", fmt.Appendf(nil, gatehouseBase+configuration, address, a.app.address, admin))
-	if err != nil {
-		return nil, err
-	}
-	s, err := start(exec.Command(binary, "serve", "--config", file), address, a.cpus.server)
-	if err != nil {
-		return nil, err
-	}
-	if s.session, err = createSession(admin); err != nil {
-		s.stop()
-		return nil, err
-	}
-	return s, nil
+	return start(exec.Command(binary, "serve", "--config", file), address, a.cpus.server)
 }
 
 // A session is what the session service answers when it has created one.

@@ -27,6 +27,9 @@ var (
 	application = kind{"application", func(a *arena) (*server, error) {
 		return a.startSelf("app", a.cpus.load)
 	}}
+	sessionService = kind{"session service", func(a *arena) (*server, error) {
+		return a.startSelf("sessions", a.cpus.load)
+	}}
 	fastForwarder = kind{"fasthttp HostClient", func(a *arena) (*server, error) {
 		return a.startSelf("fast-forward", a.cpus.server, a.app.address)
 	}}
@@ -88,6 +91,8 @@ func play(args []string) error {
 	switch who {
 	case "app":
 		return serveApp(address)
+	case "sessions":
+		return serveSessions(address)
 	case "fast-forward":
 		return serveFastForwarder(address, rest[0])
 	case "net-forward":

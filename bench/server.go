@@ -16,7 +16,9 @@ import (
 type server struct {
 	cmd     *exec.Cmd
 	address string
-	session *session // that it knows; nil if it knows that of the arena, or needs none
+	session *session                    // that it knows; nil if it knows that of the arena, or needs none
+	vary    func(request []byte, n int) // to one for another session that it knows; nil if it knows one
+	admin   string                      // address of its administration; empty if it has none
 	ended   chan struct{}
 }
 
