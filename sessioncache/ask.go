@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -200,9 +201,19 @@ func (c *Cache) begin(q *question, cred upstream.Credential, waiting int) *fligh
 	cred.Value = bytes.Clone(cred.Value) // the caller's memory is the caller's again when it leaves
 	c.running.Go(func() {
 		defer c.land(f)
+		deepen()
 		c.fly(f, cred)
 	})
 	return f
+}
+
+// deepen makes room for what a flight needs of its goroutine's stack. The stack would grow to that in any case, but later it takes copying
+// and adjusting what is on it, again and again.
+//
+//go:noinline
+func deepen() {
+	var room [4 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // over returns a channel that is closed.
