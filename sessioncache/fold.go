@@ -1,6 +1,9 @@
 package sessioncache
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // What a service says of different sessions is the same but for ids, names and times, which are in it several times over. So text is folded:
 // told as pieces of a reference that all share, pieces of what the text itself has said already, and what is left. It is the oldest way to
@@ -15,17 +18,47 @@ const (
 	longestFold  = 1<<16 - 1 // of reference and text together; what is longer is told as it is
 )
 
-// appendFolded appends text, folded, to dst.
-func appendFolded(dst []byte, reference, text string) []byte {
-	whole := append(append(make([]byte, 0, len(reference)+len(text)), reference...), text...)
-	var table [1 << foldBits]uint16 // by hash, where the latest such piece begins, plus 1
-	told := len(reference)
-	for i := 0; i+8 <= len(whole) && len(whole) <= longestFold; {
-		place := &table[binary.LittleEndian.Uint64(whole[i:])<<(64-8*shortestCopy)*0x9e3779b97f4a7c15>>(64-foldBits)]
+// places is where the latest piece with each hash begins in a text, plus 1.
+type places [1 << foldBits]uint16
+
+func (p *places) of(piece []byte) *uint16 {
+	return &p[binary.LittleEndian.Uint64(piece)<<(64-8*shortestCopy)*0x9e3779b97f4a7c15>>(64-foldBits)]
+}
+
+// A reference is a text that others are folded with.
+type reference struct {
+	text   string
+	places places
+}
+
+func newReference(text string) *reference {
+	r := &reference{text: text}
+	for i := 0; i+8 <= len(text) && len(text) <= longestFold; i++ {
+		*r.places.of([]byte(text[i : i+8])) = uint16(i + 1)
+	}
+	return r
+}
+
+// A folder folds one text at a time, in memory that it keeps.
+type folder struct {
+	whole  []byte // the reference, and the text
+	places places
+
+	memo, record []byte // of those who make a record
+}
+
+// append appends text to dst, folded with shared and own together.
+func (f *folder) append(dst []byte, shared *reference, own string, text []byte) []byte {
+	f.whole = append(append(append(f.whole[:0], shared.text...), own...), text...)
+	f.places = shared.places
+	whole, begin := f.whole, len(shared.text)+len(own)
+	told := begin
+	for i := max(0, len(shared.text)-7); i+8 <= len(whole) && len(whole) <= longestFold; {
+		place := f.places.of(whole[i:])
 		from := int(*place) - 1
 		*place = uint16(i + 1)
 		n := 0
-		if i >= len(reference) && from >= 0 {
+		if i >= begin && from >= 0 {
 			n = alike(whole, from, i)
 		}
 		if n < shortestCopy {
@@ -43,6 +76,11 @@ func appendFolded(dst []byte, reference, text string) []byte {
 
 // alike returns how many bytes are the same from i and from j on, of which j is the greater.
 func alike(b []byte, i, j int) (n int) {
+	for ; j+n+8 <= len(b); n += 8 {
+		if differ := binary.LittleEndian.Uint64(b[i+n:]) ^ binary.LittleEndian.Uint64(b[j+n:]); differ != 0 {
+			return n + bits.TrailingZeros64(differ)/8
+		}
+	}
 	for j+n < len(b) && b[i+n] == b[j+n] {
 		n++
 	}
@@ -84,7 +122,7 @@ func skip(folded *reader) {
 // not share with the other.
 func common(other, text string) string {
 	var shared []byte
-	folded := &reader{string(appendFolded(nil, other, text))}
+	folded := &reader{string(new(folder).append(nil, newReference(other), "", []byte(text)))}
 	for {
 		folded.text()
 		n := folded.int()

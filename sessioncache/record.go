@@ -3,7 +3,6 @@ package sessioncache
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
@@ -27,7 +26,9 @@ const flagsAt = len(digest{})
 // newRecord returns the record of e. Without keepBody it cannot tell the service's statement.
 func newRecord(e *entry, refs *references, keepBody bool) record {
 	s := e.session
-	b := append(make([]byte, 0, 1024), e.digest[:]...)
+	f := refs.folders.Get().(*folder)
+	defer refs.folders.Put(f)
+	b := append(f.record[:0], e.digest[:]...)
 	flags := byte(0)
 	if keepBody {
 		flags |= bodyFlag
@@ -45,17 +46,18 @@ func newRecord(e *entry, refs *references, keepBody bool) record {
 	b = appendID(b, s.ID)
 	b = appendID(b, s.IdentityID)
 	ids := s.ID + s.IdentityID
-	var memo []byte
+	f.memo = f.memo[:0]
 	if m, ok := s.Memo().(upstream.Foldable); ok {
-		memo = m.AppendFolded(nil)
+		f.memo = m.AppendFolded(f.memo)
 	}
-	b = refs.memos.appendText(b, ids, s.IdentityID, string(memo))
+	b = refs.memos.appendText(f, b, ids, s.IdentityID, f.memo)
 	if flags&toldFlag != 0 {
-		b = refs.statements.appendText(b, ids, s.IdentityID, string(s.Told))
+		b = refs.statements.appendText(f, b, ids, s.IdentityID, s.Told)
 	}
 	if keepBody {
-		b = refs.statements.appendText(b, ids, s.IdentityID, string(s.Body))
+		b = refs.statements.appendText(f, b, ids, s.IdentityID, s.Body)
 	}
+	f.record = b
 	return record(b)
 }
 
@@ -133,9 +135,12 @@ func (r *rest) Body() (body []byte, kept bool) {
 // appendID appends an id. A UUID as it is usually written (RFC 9562 section 4) is told in half of its length.
 func appendID(b []byte, id string) []byte {
 	var uuid [16]byte
-	text := strings.ReplaceAll(id, "-", "")
-	if n, err := hex.Decode(uuid[:min(16, len(text)/2)], []byte(text[:min(32, len(text))])); err == nil && n == 16 && string(appendUUID(nil, uuid)) == id {
-		return append(append(b, 0), uuid[:]...)
+	if len(id) == 36 {
+		digits := id[:8] + id[9:13] + id[14:18] + id[19:23] + id[24:]
+		_, err := hex.Decode(uuid[:], []byte(digits))
+		if err == nil && string(appendUUID(make([]byte, 0, 36), uuid)) == id {
+			return append(append(b, 0), uuid[:]...)
+		}
 	}
 	return append(appendInt(b, len(id)+1), id...)
 }

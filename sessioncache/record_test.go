@@ -36,11 +36,15 @@ func FuzzFold(f *testing.F) {
 	f.Add(statement(1), statement(2))
 	f.Add(string(make([]byte, 20)), string(make([]byte, 30)))
 	f.Fuzz(func(t *testing.T, reference, text string) {
-		folded := &reader{string(append(appendFolded(nil, reference, text), "rest"...))}
-		skipped := &reader{folded.rest}
+		folds := new(folder)
+		whole := string(append(folds.append(nil, newReference(""), reference, []byte(text)), "rest"...))
+		folded, skipped := new(reader), &reader{whole}
 		skip(skipped)
-		whole := folded.rest
-		for _, shared := range []int{0, len(reference) / 3, len(reference)} {
+		for _, shared := range []int{0, len(reference) / 3, max(0, len(reference)-5), len(reference)} {
+			again := string(append(folds.append(nil, newReference(reference[:shared]), reference[shared:], []byte(text)), "rest"...))
+			if again != whole {
+				t.Errorf("%q folded with %q is %q, and %q if only %d bytes are shared", text, reference, whole, again, shared)
+			}
 			folded.rest = whole
 			if got := unfold(make([]byte, 0, len(text)), folded, reference[:shared], reference[shared:]); string(got) != text {
 				t.Errorf("%q folded with %q is %q", text, reference, got)
@@ -60,7 +64,7 @@ func TestReferences(t *testing.T) {
 	refs := &newReferences().statements
 	f := func(text string, most int) {
 		t.Helper()
-		folded := refs.appendText([]byte("before"), "ids of it", text[:min(40, len(text))], text)
+		folded := refs.appendText(new(folder), []byte("before"), "ids of it", text[:min(40, len(text))], []byte(text))
 		if got := refs.text(&reader{string(folded[len("before"):])}, "ids of it"); string(got) != text {
 			t.Fatalf("%q became %q", text, got)
 		}
@@ -99,8 +103,8 @@ func TestReferences(t *testing.T) {
 	}
 	for _, reference := range learned {
 		for n := range uint64(3) {
-			if id := statement(n)[7:39]; strings.Contains(strings.ToLower(reference), id[:shortestCopy+2]) {
-				t.Errorf("the id %s is in a reference: %s", id, reference)
+			if id := statement(n)[7:39]; strings.Contains(strings.ToLower(reference.text), id[:shortestCopy+2]) {
+				t.Errorf("the id %s is in a reference: %s", id, reference.text)
 			}
 		}
 	}
@@ -215,12 +219,12 @@ func TestMemosAreFolded(t *testing.T) {
 		if rest := len(record) - ids; n > 1 && rest > 64 {
 			t.Errorf("a record has %d bytes beside the ids, of which a memo of %d bytes takes too many", rest, len(memo))
 		}
-		if learned := *refs.memos.learned.Load(); strings.Contains(learned[len(learned)-1], person) {
-			t.Errorf("the reference names somebody: %q", learned)
+		if learned := *refs.memos.learned.Load(); strings.Contains(learned[len(learned)-1].text, person) {
+			t.Errorf("the reference names somebody: %q", learned[len(learned)-1].text)
 		}
 	}
 	if learned := *refs.memos.learned.Load(); len(learned) != 2 {
-		t.Errorf("references are %q, want the empty one and one", learned)
+		t.Errorf("%d references were learned, want the empty one and one", len(learned))
 	}
 }
 
@@ -312,18 +316,18 @@ func TestSleepsWhileACookieWaits(t *testing.T) {
 func TestReferencesOfOnePerson(t *testing.T) {
 	refs := &newReferences().statements
 	for range 3 {
-		refs.appendText(nil, "", "alice", statement(1))
+		refs.appendText(new(folder), nil, "", "alice", []byte(statement(1)))
 	}
 	if learned := *refs.learned.Load(); len(learned) != 1 {
-		t.Fatalf("%q was learned", learned[1:])
+		t.Fatalf("%q was learned", learned[1].text)
 	}
-	refs.appendText(nil, "", "bob", statement(2))
+	refs.appendText(new(folder), nil, "", "bob", []byte(statement(2)))
 	learned := *refs.learned.Load()
 	if len(learned) != 2 {
 		t.Fatalf("%d references were learned, want the empty one and one", len(learned))
 	}
-	if strings.Contains(learned[1], "person-1") {
-		t.Errorf("the reference names somebody: %s", learned[1])
+	if strings.Contains(learned[1].text, "person-1") {
+		t.Errorf("the reference names somebody: %s", learned[1].text)
 	}
 }
 
@@ -338,7 +342,7 @@ func TestReferencesAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for i, text := range texts {
 			all.Go(func() {
-				if got := refs.text(&reader{string(refs.appendText(nil, "", strconv.Itoa(i), text))}, ""); string(got) != text {
+				if got := refs.text(&reader{string(refs.appendText(new(folder), nil, "", strconv.Itoa(i), []byte(text)))}, ""); string(got) != text {
 					t.Errorf("%q became %q", text, got)
 				}
 			})

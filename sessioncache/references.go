@@ -15,12 +15,13 @@ const (
 type references struct {
 	memos      shapes
 	statements shapes // and what is told in their place
+	folders    sync.Pool
 }
 
 func newReferences() *references {
-	r := new(references)
+	r := &references{folders: sync.Pool{New: func() any { return new(folder) }}}
 	for _, s := range []*shapes{&r.memos, &r.statements} {
-		s.learned.Store(&[]string{""})
+		s.learned.Store(&[]*reference{newReference("")})
 	}
 	return r
 }
@@ -34,8 +35,8 @@ func (r *references) forget() {
 // shapes are what texts of one kind are folded with. They are learned from the texts themselves: what two of them have in common, and so
 // nothing that only one of them tells. The two are about different people.
 type shapes struct {
-	learned atomic.Pointer[[]string] // the first is empty; there are only ever more of them
-	latest  atomic.Uint32            // which of them fitted last
+	learned atomic.Pointer[[]*reference] // the first is empty; there are only ever more of them
+	latest  atomic.Uint32                // which of them fitted last
 
 	mu      sync.Mutex
 	waiting string // a text that none of them fits, until there is another one to compare it with
@@ -44,31 +45,34 @@ type shapes struct {
 
 // appendText appends to dst a text about the identity whose, folded, and what it takes to unfold it. ids are a further reference of this text
 // only.
-func (s *shapes) appendText(dst []byte, ids, whose, text string) []byte {
-	if len(text) < worthFolding {
-		return appendFoldedBy(dst, 0, ids, text)
-	}
+func (s *shapes) appendText(f *folder, dst []byte, ids, whose string, text []byte) []byte {
 	latest := int(s.latest.Load()) // before the list, which may grow between the two, and has it then
 	all := *s.learned.Load()
-	best := appendFoldedBy(nil, latest, all[latest]+ids, text)
-	for i := 0; i < len(all) && len(best) > len(text)/2; i++ {
-		if other := appendFoldedBy(nil, i, all[i]+ids, text); len(other) < len(best) {
-			best = other
+	if len(text) < worthFolding {
+		return f.appendBy(dst, 0, all[0], ids, text)
+	}
+	before := len(dst)
+	dst = f.appendBy(dst, latest, all[latest], ids, text)
+	takes := len(dst) - before
+	for i := 0; i < len(all) && takes > len(text)/2; i++ {
+		if other := f.appendBy(nil, i, all[i], ids, text); len(other) < takes {
+			dst, takes = append(dst[:before], other...), len(other)
 			s.latest.Store(uint32(i))
 		}
 	}
-	if len(best) > len(text)/2 && len(all) < maxReferences {
-		s.learn(ids, whose, text, len(best))
+	if takes > len(text)/2 && len(all) < maxReferences {
+		s.learn(f, ids, whose, text, takes)
 	}
-	return append(dst, best...)
+	return dst
 }
 
-func appendFoldedBy(dst []byte, i int, reference, text string) []byte {
-	return appendFolded(append(appendInt(dst, len(text)), byte(i)), reference, text)
+// appendBy appends the number of the reference, too.
+func (f *folder) appendBy(dst []byte, i int, shared *reference, ids string, text []byte) []byte {
+	return f.append(append(appendInt(dst, len(text)), byte(i)), shared, ids, text)
 }
 
 // learn takes a text as an example of those that are worth a reference of their own, since with the best one it takes so many bytes.
-func (s *shapes) learn(ids, whose, text string, takes int) {
+func (s *shapes) learn(f *folder, ids, whose string, text []byte, takes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := *s.learned.Load()
@@ -76,12 +80,12 @@ func (s *shapes) learn(ids, whose, text string, takes int) {
 	if example != "" && s.whose == whose {
 		return
 	}
-	s.waiting, s.whose = strings.Clone(text), strings.Clone(whose)
+	s.waiting, s.whose = string(text), strings.Clone(whose)
 	if example == "" || len(all) == maxReferences {
 		return
 	}
-	shared := common(example, text)
-	if len(appendFolded(nil, shared+ids, text)) > takes/4*3 {
+	shared := newReference(common(example, s.waiting))
+	if len(f.append(nil, shared, ids, text)) > takes/4*3 {
 		return
 	}
 	all = append(all[:len(all):len(all)], shared)
@@ -99,7 +103,7 @@ func (s *shapes) forget() {
 // text takes the next text from the front of folded, which was folded with the same ids.
 func (s *shapes) text(folded *reader, ids string) []byte {
 	text := make([]byte, 0, folded.int())
-	shared := (*s.learned.Load())[folded.byte()]
+	shared := (*s.learned.Load())[folded.byte()].text
 	return unfold(text, folded, shared, ids)
 }
 
