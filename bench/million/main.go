@@ -21,7 +21,7 @@ func run() error {
 	keepBody := flag.Bool("keep-body", true, "whether what whoami says is remembered")
 	connections := flag.Int("connections", 64, "connections to the gateway")
 	inFlight := flag.Int("in-flight", 64, "questions that the gateway may have under way at once")
-	limit := flag.String("memory-limit", "off", "GOMEMLIMIT of the gateway, such as 480MiB")
+	limit := flag.String("memory-limit", "", "GOMEMLIMIT of the gateway, such as 480MiB; empty leaves it to the gateway")
 	latency := flag.Duration("latency", 5*time.Millisecond, "how long the service takes for an answer, in cold")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "gatehouse-million-")
@@ -84,7 +84,7 @@ func memory(g *gateway, sessions, connections int) error {
 		}
 		g.stop()
 		s.stop()
-		fmt.Printf("%d sessions, whoami.keep_body %v, GOMEMLIMIT %s, asked for in %v:\n", n, g.keepBody, g.limit, took.Round(time.Second))
+		fmt.Printf("%d sessions, whoami.keep_body %v, GOMEMLIMIT %q, asked for in %v:\n", n, g.keepBody, g.limit, took.Round(time.Second))
 		fmt.Printf("  resident          %7.1f MiB after the garbage was collected; %.1f before, %.1f at most, %.1f at the start\n",
 			collected, settled, peak, empty)
 		fmt.Printf("  of each session   %7.0f bytes\n", (collected-empty)*(1<<20)/float64(n))
