@@ -6,5 +6,5 @@
 // what is held, but no more than 64 MiB, or an eighth of what is held where that is more.
 //
 // The price is collections: up to eight times as many for the same garbage, each of which costs as much as before. With a million sessions, a
-// question costs a fifth more CPU time, and a hit nothing.
+// question costs a fifth more CPU time, and a hit of a session in use nothing.
 package garbage
