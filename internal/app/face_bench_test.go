@@ -40,7 +40,7 @@ func hits() []hit {
 	return []hit{
 		{"decision-token39", []byte(question + tokenLine), 0.90},
 		{"decision-cookie428", []byte(question + "Cookie: " + cookie.Name + "=" + string(cookie.Value) + "\r\n\r\n"), 1.04},
-		{"whoami-token39", []byte(whoami + tokenLine), 0.98},
+		{"whoami-token39", []byte(whoami + tokenLine), 1.05},
 	}
 }
 
