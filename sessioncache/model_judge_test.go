@@ -96,7 +96,7 @@ func (w *world) lookup(ctx context.Context, c *sessioncache.Cache, of int, withi
 	must := w.known(of)
 	if must != nil {
 		hit := began.Before(w.freshUntil(must)) && !must.answer.Session.Expired(began) && began.Sub(must.began) <= within &&
-			must.kind != "renewed"
+			must.kind != "renewed" && must.landedTick < w.settled
 		if !hit {
 			must = nil
 		}

@@ -56,6 +56,7 @@ type world struct {
 
 	mu          sync.Mutex
 	tick        int
+	settled     int      // the tick at which the operation under way began: what landed by then is remembered
 	says        []string // by credential
 	late        bool
 	statements  []*statement
@@ -171,6 +172,9 @@ func (w *world) revoke(c *sessioncache.Cache, r revocation) {
 }
 
 func (w *world) do(ctx context.Context, c *sessioncache.Cache, o op, n int) {
+	w.mu.Lock()
+	w.settled = w.next()
+	w.mu.Unlock()
 	switch o.Do {
 	case "look up":
 		go w.lookup(ctx, c, o.Of, upstream.Unlimited)
