@@ -29,7 +29,7 @@ func (s oneSession) Lookup(context.Context, upstream.Credential, time.Duration) 
 	return upstream.Answer{Session: s.Session, Source: upstream.Hit, BelieveFor: time.Minute}, nil
 }
 
-func (s oneSession) Recall(upstream.Credential) (upstream.Answer, bool) {
+func (s oneSession) Recall(upstream.Credential, time.Time) (upstream.Answer, bool) {
 	return upstream.Answer{Session: s.Session, Source: upstream.Hit, BelieveFor: time.Minute}, true
 }
 

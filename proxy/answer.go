@@ -60,7 +60,7 @@ func (r *request) recallOwn(host []byte) bool {
 		return false
 	}
 	r.scratch.head, _, _ = appendBody(message, r, &app.cfg) // which there is none of
-	now := time.Now()
+	now := r.now()
 	r.decided = now.Sub(r.began)
 	r.asked = asked{app: app, began: now}
 	return true
@@ -72,7 +72,7 @@ func (r *request) recallTarget() (ok bool) {
 	if !policy.KnownMethod(m) || string(m) == fasthttp.MethodOptions || r.head.early && !policy.SafeMethod(m) {
 		return false
 	}
-	r.decision, ok = r.cfg.Gate.Recall(r.target, r)
+	r.decision, ok = r.cfg.Gate.Recall(r.target, r, r.began)
 	return ok
 }
 
@@ -91,7 +91,7 @@ func (r *request) recallWhoami() bool {
 	if c := r.Present(service); c.Malformed || c.Kind == upstream.NoCredential {
 		return false
 	}
-	answer, ok := recall(service.statements(), r.credential.Credential)
+	answer, ok := recall(service.statements(), r.credential.Credential, r.began)
 	if ok {
 		_, ok = answer.Session.Words()
 	}

@@ -136,7 +136,8 @@ func (a *App) get(ctx context.Context, client *conn, fresh bool, message []byte)
 // reuse reports whether an idle connection can be used again. If so, it gives it the time for an exchange, and sends what it can of message.
 func (a *App) reuse(c *appConn, message []byte) (sent int, ok bool) {
 	// The time comes before the look, which fails when a deadline has passed.
-	if time.Since(c.idleSince) >= a.cfg.KeepAlive || !c.drained() || c.allowRead(a.cfg.HeadTimeout) != nil {
+	now := c.age()
+	if now-c.idleSince >= a.cfg.KeepAlive || !c.drained() || c.allowReadFrom(now, a.cfg.HeadTimeout) != nil {
 		return 0, false
 	}
 	if !c.plain {
@@ -233,8 +234,8 @@ func (a *App) popIdle() *appConn {
 
 // put takes a connection back whose exchange ended where both sides know it did.
 func (a *App) put(c *appConn) {
-	now := time.Now()
-	if c.r.Buffered() > 0 || now.Sub(c.born) >= a.cfg.MaxAge {
+	now := c.age()
+	if c.r.Buffered() > 0 || now >= a.cfg.MaxAge {
 		a.drop(c)
 		return
 	}
@@ -260,7 +261,7 @@ func (a *App) sweep() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := 0
-	for n < len(a.idle) && time.Since(a.idle[n].idleSince) >= a.cfg.KeepAlive {
+	for n < len(a.idle) && a.idle[n].age()-a.idle[n].idleSince >= a.cfg.KeepAlive {
 		_ = a.idle[n].Close()
 		n++
 	}

@@ -26,14 +26,14 @@ type appConn struct {
 	stillness *stillness
 	lookEvery time.Duration // as in AppConfig
 	born      time.Time
-	idleSince time.Time
-	used      bool // it has served an exchange before
-	sole      bool // it is for one exchange only
+	idleSince time.Duration // since born, as are all times here
+	used      bool          // it has served an exchange before
+	sole      bool          // it is for one exchange only
 
 	// Of the exchange under way:
 	r          *bufio.Reader // reads by Read; nil if there is none
 	client     *conn         // on whose behalf; nil if nobody need be looked after
-	until      atomic.Int64  // when reading is given up, in nanoseconds since born
+	until      atomic.Int64  // when reading is given up, in nanoseconds
 	look       atomic.Int64  // when the read deadline is, likewise
 	headSize   int           // of the head that was waited for last
 	connection [][]byte      // the Connection lines of the last head that was read, borrowed from r
@@ -71,9 +71,15 @@ func (c *appConn) release() {
 	}
 }
 
+// age returns how long there has been the connection, which is what time it is for it.
+func (c *appConn) age() time.Duration { return time.Since(c.born) }
+
 // allowRead says how long reading may take from now on; 0 is for ever. It may be called while another goroutine reads.
-func (c *appConn) allowRead(d time.Duration) error {
-	now, until := time.Since(c.born), time.Duration(math.MaxInt64)
+func (c *appConn) allowRead(d time.Duration) error { return c.allowReadFrom(c.age(), d) }
+
+// allowReadFrom is allowRead for who knows what time it is.
+func (c *appConn) allowReadFrom(now, d time.Duration) error {
+	until := time.Duration(math.MaxInt64)
 	if d > 0 {
 		until = now + d
 	}
@@ -85,8 +91,7 @@ func (c *appConn) allowRead(d time.Duration) error {
 	return c.setLook(now)
 }
 
-// setLook sets the read deadline to the time of the next look at the client, or to the end of reading if that is before it. now is the time
-// since born.
+// setLook sets the read deadline to the time of the next look at the client, or to the end of reading if that is before it.
 func (c *appConn) setLook(now time.Duration) error {
 	look := min(now+c.lookEvery, time.Duration(c.until.Load()))
 	c.look.Store(int64(look))
@@ -101,7 +106,7 @@ func (c *appConn) Read(p []byte) (int, error) {
 		if n > 0 || err == nil || !isTimeout(err) {
 			return n, err
 		}
-		now := time.Since(c.born)
+		now := c.age()
 		if now >= time.Duration(c.until.Load()) {
 			return n, err
 		}

@@ -22,9 +22,9 @@ type Sessions interface {
 type Memory interface {
 	Sessions
 
-	// Recall returns what Lookup would answer, within any age, if that is remembered and needs nobody to be asked. It does not wait. If it
-	// reports false, nothing is known.
-	Recall(c upstream.Credential) (upstream.Answer, bool)
+	// Recall returns what Lookup would answer now, within any age, if that is remembered and needs nobody to be asked. It does not wait. If
+	// it reports false, nothing is known.
+	Recall(c upstream.Credential, now time.Time) (upstream.Answer, bool)
 }
 
 // A Gate judges requests. It is safe for concurrent use.
@@ -109,7 +109,7 @@ func (g *Gate) Decide(ctx context.Context, t Target, from Presenter) policy.Deci
 
 // Recall is [Gate.Decide] for a request that may pass by what is remembered, and does not wait. About every other request it reports false,
 // and says nothing. It allocates nothing.
-func (g *Gate) Recall(t Target, from Presenter) (policy.Decision, bool) {
+func (g *Gate) Recall(t Target, from Presenter, now time.Time) (policy.Decision, bool) {
 	p := g.policy.Load()
 	route := p.Route(t.Host, t.Path, t.Method)
 	if route == nil || t.Route != "" || !t.plain() && !t.agrees(p, route) {
@@ -125,7 +125,7 @@ func (g *Gate) Recall(t Target, from Presenter) (policy.Decision, bool) {
 	case route.Access != policy.OptionalAccess && route.Access != policy.SessionAccess || c.Malformed || c.Kind == upstream.NoCredential:
 		return policy.Decision{}, false
 	default:
-		answer, ok := recall(service.Sessions, c.Credential)
+		answer, ok := recall(service.Sessions, c.Credential, now)
 		if !ok {
 			return policy.Decision{}, false
 		}
@@ -137,12 +137,12 @@ func (g *Gate) Recall(t Target, from Presenter) (policy.Decision, bool) {
 }
 
 // recall returns the session that a credential stands for, if it is remembered and nothing else comes with it.
-func recall(s Sessions, c upstream.Credential) (upstream.Answer, bool) {
+func recall(s Sessions, c upstream.Credential, now time.Time) (upstream.Answer, bool) {
 	memory, ok := s.(Memory)
 	if !ok {
 		return upstream.Answer{}, false
 	}
-	answer, ok := memory.Recall(c)
+	answer, ok := memory.Recall(c, now)
 	return answer, ok && len(answer.Renewed) == 0
 }
 

@@ -60,7 +60,7 @@ func (s *fakeSessions) Lookup(_ context.Context, c upstream.Credential, within t
 }
 
 // Recall returns what is known for good.
-func (s *fakeSessions) Recall(c upstream.Credential) (upstream.Answer, bool) {
+func (s *fakeSessions) Recall(c upstream.Credential, _ time.Time) (upstream.Answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, ok := s.remembered[keyOf(c)]

@@ -290,7 +290,7 @@ func (l *lane) request() (size int, t turn) {
 	}
 	last := r.last || s.down.Load()
 	l.memory.out = r.appendAnswer(l.memory.out, last)
-	now := time.Now()
+	now := r.now()
 	l.answered(now)
 	r.conclude(fasthttp.StatusOK, now)
 	c.heard.Store(false)

@@ -182,7 +182,7 @@ func TestTheLaneDoesNotAllocate(t *testing.T) {
 // blank panics when it is to remember.
 type blank struct{ *fakeSessions }
 
-func (blank) Recall(upstream.Credential) (upstream.Answer, bool) { panic("forgotten") }
+func (blank) Recall(upstream.Credential, time.Time) (upstream.Answer, bool) { panic("forgotten") }
 
 // A panic in the lane lets nothing through and ends nothing: the request goes the long way.
 func TestAPanicInTheLane(t *testing.T) {

@@ -35,7 +35,7 @@ func (l *lane) passOn() (t turn) {
 		l.conn.begun = r
 		return leave
 	}
-	now := time.Now()
+	now := r.now()
 	last := r.last || r.down.Load()
 	l.memory.out = p.end(l.memory.out, r, now, last)
 	app.cfg.Observer.Answered(p.status, now.Sub(r.asked.began))

@@ -100,8 +100,11 @@ func (r *request) finish(failure any) {
 	if over := limitOf(&r.decision); over != 0 && over != Limit(r.conn.slow.Load()) { // which was told already
 		r.limited(over, r.conn)
 	}
-	r.conclude(r.ctx.Response.StatusCode(), time.Now())
+	r.conclude(r.ctx.Response.StatusCode(), r.now())
 }
+
+// now returns the present. It reads one clock, where [time.Now] reads two: each is half a hundredth of what a request costs.
+func (r *request) now() time.Time { return r.began.Add(time.Since(r.began)) }
 
 // conclude tells the observer and the access log how the request went. It is the last that is done with r.
 func (r *request) conclude(status int, now time.Time) {

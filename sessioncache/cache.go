@@ -149,13 +149,14 @@ func (c *Cache) Lookup(ctx context.Context, cred upstream.Credential, within tim
 	return c.find(ctx, cred, within, false)
 }
 
-// Recall is [Cache.Session] for those who want to know only what needs no question: it returns an answer that is remembered and fresh. It
-// does not wait. Look-ups that find nothing are not counted.
-func (c *Cache) Recall(cred upstream.Credential) (upstream.Answer, bool) {
+// Recall is [Cache.Session] for those who want to know only what needs no question: it returns an answer that is remembered and fresh now,
+// which the caller has read from the clock: to read it again would be a hundredth of what a request costs. It does not wait. Look-ups that
+// find nothing are not counted.
+func (c *Cache) Recall(cred upstream.Credential, now time.Time) (upstream.Answer, bool) {
 	if cred.Kind == upstream.NoCredential || len(cred.Value) == 0 {
 		return upstream.Answer{}, false
 	}
-	d, at := c.digests.credential(cred), c.now()
+	d, at := c.digests.credential(cred), c.at(now)
 	e, src, _ := c.recall(d, cred.Joined(), at, upstream.Unlimited)
 	if e == nil || !e.servable(at) || !e.fresh(at) || e.renew {
 		return upstream.Answer{}, false
@@ -339,7 +340,8 @@ func (c *Cache) Close() {
 	})
 }
 
-func (c *Cache) now() moment {
-	t := time.Now()
+func (c *Cache) now() moment { return c.at(time.Now()) }
+
+func (c *Cache) at(t time.Time) moment {
 	return moment{t.Sub(c.base), t.UnixMilli(), time.Duration(c.freshFor.Load())}
 }

@@ -20,7 +20,7 @@ func TestRecall(t *testing.T) {
 		c := newCache(t, s, sessioncache.Config{FreshFor: time.Hour, StaleFor: time.Hour, NegativeFor: time.Hour})
 		recalled := func(value string, want bool) {
 			t.Helper()
-			a, ok := c.Recall(cookie(value))
+			a, ok := c.Recall(cookie(value), time.Now())
 			if ok != want || ok != (a.Session != nil) || len(a.Renewed) > 0 {
 				t.Errorf("%s: %+v, %v", value, a, ok)
 			}
