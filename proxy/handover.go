@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"time"
 
@@ -33,6 +34,9 @@ func (l *lane) handOver() bool {
 	*h = handed{conn: c, failure: l.failure}
 	if l.memory != nil {
 		h.early = l.memory.in[l.begin:l.end]
+	}
+	if c.speaksTLS(h.early) {
+		c.tellOfTLS()
 	}
 	if size := l.next.head + l.next.body; l.next.head > 0 {
 		h.bounded, h.left = true, max(size-len(h.early), 0)
@@ -93,4 +97,18 @@ func (h *handed) Close() error {
 	}
 	h.conn.ours.Store(false)
 	return h.conn.Close()
+}
+
+// errTLS is why nothing more is read from a client that speaks TLS where HTTP is.
+var errTLS = errors.New("TLS is spoken where HTTP is")
+
+// speaksTLS reports whether a client that should speak HTTP begins a handshake of TLS (RFC 8446 section 5.1).
+func (c *conn) speaksTLS(begin []byte) bool { return len(begin) > 0 && begin[0] == 0x16 && !c.tls }
+
+// tellOfTLS tells the operator of such a client.
+func (c *conn) tellOfTLS() {
+	if ok, missed := c.server.unsecured.allow(); ok {
+		c.server.cfg.Logger.Warn("client speaks TLS where HTTP is: let it use http://, or give this address of listen a certificate in tls",
+			"address", c.LocalAddr().String(), "peer", c.RemoteAddr().String(), "not_logged", missed)
+	}
 }

@@ -235,9 +235,13 @@ func (l *lane) pass(n int) {
 	}
 }
 
-// makeRoom makes room for more of a request that has begun.
+// makeRoom makes room for more of a request that has begun. Who speaks TLS is not waited for: no request comes of that.
 func (l *lane) makeRoom() turn {
 	in := &l.memory.in
+	if l.conn.speaksTLS(in[l.begin:l.end]) {
+		l.failure, l.next = errTLS, extent{}
+		return leave
+	}
 	if l.begin > 0 {
 		copy(in[:], in[l.begin:l.end])
 		l.begin, l.end = 0, l.end-l.begin

@@ -120,8 +120,8 @@ type Server struct {
 	base    context.Context // of everything that waits for others
 	end     context.CancelFunc
 
-	silentApp, unjudged, unevaluated, untrusted, untold, large throttle            // for one message each
-	beyond                                                     [limitsEnd]throttle // likewise, by limit
+	silentApp, unjudged, unevaluated, untrusted, untold, large, unsecured throttle            // for one message each
+	beyond                                                                [limitsEnd]throttle // likewise, by limit
 
 	dates dates
 

@@ -23,6 +23,7 @@ type front struct {
 	net.Listener
 	cfg   Config
 	warn  seldom
+	plain seldom // likewise, of clients that speak HTTP where HTTPS is
 	ready chan net.Conn
 	slots chan struct{} // one for each that is not yet ready
 
@@ -113,18 +114,23 @@ func (f *front) prepare(c net.Conn) (net.Conn, error) {
 	secured := tls.Server(c, f.cfg.TLS)
 	if err := secured.Handshake(); err != nil {
 		f.cfg.Logger.Debug("handshake failed", "peer", c.RemoteAddr().String(), "error", err)
-		answerPlain(err)
+		f.answerPlain(err)
 		return nil, err
 	}
 	return secured, nil
 }
 
-// answerPlain tells a client that speaks HTTP where TLS is spoken what is wrong.
-func answerPlain(err error) {
+// answerPlain tells a client that speaks HTTP where TLS is spoken what is wrong, and the operator too.
+func (f *front) answerPlain(err error) {
 	wrong, ok := errors.AsType[tls.RecordHeaderError](err)
-	if ok && wrong.Conn != nil && wrong.RecordHeader[0] >= 'A' && wrong.RecordHeader[0] <= 'Z' { // a method
-		_, _ = io.WriteString(wrong.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 32\r\n"+
-			"Connection: close\r\n\r\nHTTP was spoken where HTTPS is.\n")
+	if !ok || wrong.Conn == nil || wrong.RecordHeader[0] < 'A' || wrong.RecordHeader[0] > 'Z' { // no method
+		return
+	}
+	_, _ = io.WriteString(wrong.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 32\r\n"+
+		"Connection: close\r\n\r\nHTTP was spoken where HTTPS is.\n")
+	if ok, missed := f.plain.allow(); ok {
+		f.cfg.Logger.Warn("client speaks HTTP where HTTPS is: let it use https://, or take tls away from this address of listen",
+			"address", f.Addr().String(), "peer", wrong.Conn.RemoteAddr().String(), "not_logged", missed)
 	}
 }
 

@@ -160,12 +160,20 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// TestPlainHTTP holds that a client which speaks HTTP where HTTPS is spoken is told so, and that nothing else gets an answer.
+// TestPlainHTTP holds that a client which speaks HTTP where HTTPS is spoken is told so, and once the operator, and that
+// nothing else gets an answer.
 func TestPlainHTTP(t *testing.T) {
 	a, v := newAuthority(t, "authority"), newVolume(t)
 	cert, key := a.issue("server", nil)
 	v.write(cert, key, nil)
-	address, _ := secure(t, v, tls.NoClientCert)
+	certificates, l := listen.NewCertificates(slog.New(slog.DiscardHandler), &observer{}), new(log)
+	cfg, err := certificates.Add("x", v.files(tls.NoClientCert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := open(t, listen.Config{Address: "127.0.0.1:0", TLS: cfg, Logger: l.logger()})
+	greet(t, ln, func(net.Conn) string { return "hello" })
+	address := ln.Addr().String()
 	f := func(sent, want string) {
 		t.Helper()
 		c, err := net.Dial("tcp", address)
@@ -184,8 +192,16 @@ func TestPlainHTTP(t *testing.T) {
 			t.Errorf("%q: got a body of %d bytes: %q", sent, len(body), body)
 		}
 	}
-	f("GET /", "HTTP/1.1 400 Bad Request")
-	f("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 Bad Request")
 	f("\x00\x00\x00\x00\x00", "")
 	f("get /", "")
+	if l.String() != "" {
+		t.Errorf("the log has %s", l)
+	}
+	f("GET /s3cr3t", "HTTP/1.1 400 Bad Request")
+	f("OPTIONS * HTTP/1.1\r\nHost: a\r\nCookie: s3cr3t\r\n\r\n", "HTTP/1.1 400 Bad Request")
+	_ = ln.Close() // and wait for what it does yet
+	if out := l.String(); strings.Count(out, "client speaks HTTP where HTTPS is: let it use https://") != 1 ||
+		!strings.Contains(out, "address="+address) || strings.Contains(out, "s3cr3t") {
+		t.Errorf("the log has %s", out)
+	}
 }
