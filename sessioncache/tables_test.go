@@ -3,6 +3,7 @@ package sessioncache_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -175,7 +176,7 @@ func TestConfig(t *testing.T) {
 	}
 	f(func(c *sessioncache.Config) { c.Size = 0 }, "create session cache: size must be between 1 and 100000000 sessions, not 0")
 	f(func(c *sessioncache.Config) { c.Size = -1 }, "not -1")
-	f(func(c *sessioncache.Config) { c.Size = 1 << 40 }, "size must be")
+	f(func(c *sessioncache.Config) { c.Size = math.MaxInt }, "size must be")
 	f(func(c *sessioncache.Config) { c.FreshFor = 0 }, "fresh_for must be between 100ms and 8760h0m0s, not 0s")
 	f(func(c *sessioncache.Config) { c.FreshFor = 99 * time.Millisecond }, "fresh_for", "not 99ms")
 	f(func(c *sessioncache.Config) { c.FreshFor = upstream.Unlimited }, "fresh_for")

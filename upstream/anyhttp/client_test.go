@@ -111,7 +111,7 @@ func introspection() endpoint {
 			Paths: anyhttp.Paths{ID: "jti", IdentityID: "sub", ExpiresAt: "exp", AuthenticatedAt: "iat"},
 		},
 		path: "/oauth2/introspect", kinds: []upstream.Kind{upstream.Bearer, upstream.SessionToken}, id: "session-%d",
-		body:   fmt.Sprintf(`{"active":true,"sub":"user-%%[1]d","jti":"session-%%[1]d","iat":1700000000,"exp":%d}`, endUnix),
+		body:   fmt.Sprintf(`{"active":true,"sub":"user-%%[1]d","jti":"session-%%[1]d","iat":1700000000,"exp":%d}`, int64(endUnix)),
 		nobody: func(*http.Request) (int, string) { return 200, `{"active":false}` },
 		asked: func(r *http.Request) string {
 			id, secret, _ := r.BasicAuth()
