@@ -166,7 +166,7 @@ func TestUnreadableRequests(t *testing.T) {
 	if want := []proxy.Limit{proxy.HeadLimit, proxy.HeadLimit}; !slices.Equal(o.limited, want) || o.began != 6 || o.ended != 6 {
 		t.Errorf("%d began, %d ended, limited %v", o.began, o.ended, o.limited)
 	}
-	if log := g.log.String(); log != "" {
+	if log := g.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "client speaks TLS") || strings.Contains(log, marked) {
 		t.Errorf("log %q", log)
 	}
 }
