@@ -25,7 +25,9 @@ func (s *Service) adminAPI() http.Handler {
 	api.Handle("GET /version", handler(func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, http.StatusOK, map[string]string{"version": "v26.2.0+embedded"})
 	}))
-	api.Handle("/sign-in", s.signInAPI())
+	signIn := s.signInAPI()
+	api.Handle("/sign-in", signIn)
+	api.Handle("/sign-out", signIn)
 	healthRoutes(api)
 
 	mux := http.NewServeMux() // Kratos adds the prefix where it is missing

@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -56,6 +57,60 @@ func TestSignIn(t *testing.T) {
 	f(whoami.Wacht, "/session")
 	f(whoami.Crossid, "/api/v1/auth/sessions/whoami")
 	f(whoami.BetterAuth, "/api/auth/get-session")
+}
+
+// Who signs in without coming from an application sees who that is, and can sign out.
+func TestSignInWithoutAnApplication(t *testing.T) {
+	f := func(d whoami.Dialect, prefix string) {
+		t.Helper()
+		w := open(t, embedded.Config{Dialect: d})
+		admin := httptest.NewServer(w.s.Admin())
+		defer admin.Close()
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		browser := &http.Client{Jar: jar}
+		submit := func(path, form string) (at, body string) {
+			t.Helper()
+			r, err := http.NewRequestWithContext(t.Context(), "POST", admin.URL+prefix+path, strings.NewReader(form))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+			resp, err := browser.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			page, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != 200 {
+				t.Fatalf("%s: %d, %v: %s", path, resp.StatusCode, err, page)
+			}
+			return strings.TrimPrefix(resp.Request.URL.String(), admin.URL+prefix), string(page)
+		}
+		at, page := submit("/sign-in", url.Values{"email": {"<i>@example.test"}, "aal": {"aal2"}}.Encode())
+		if at != "/sign-in" || !strings.Contains(page, "Signed in as &lt;i&gt;@example.test") || !strings.Contains(page, "of aal2") ||
+			!strings.Contains(page, "every port of 127.0.0.1") {
+			t.Errorf("%s: at %s: %s", d, at, page)
+		}
+		if page := call(t, browser, "GET", admin.URL+"/sign-in?return_to=http://127.0.0.1/", "").body; strings.Contains(page, "Signed in") {
+			t.Errorf("%s: who is led here sees %s", d, page)
+		}
+		if at, page := submit("/sign-out", ""); at != "/sign-in" || strings.Contains(page, "Signed in") {
+			t.Errorf("%s: signed out, and at %s: %s", d, at, page)
+		}
+		if list := call(t, browser, "GET", admin.URL+"/admin/sessions?active=true", "").body; list != "[]\n" {
+			t.Errorf("%s: sessions that are left: %s", d, list)
+		}
+		submit("/sign-out", "") // once more
+	}
+	f(whoami.Kratos, "")
+	f(whoami.Kratos, "/admin")
+	f(whoami.Wacht, "")
+	f(whoami.Crossid, "")
+	f(whoami.BetterAuth, "")
 }
 
 // TestSignInRefuses tests that nobody is led astray, and that no other site can sign a developer in.
