@@ -72,7 +72,7 @@ func originFault(origin string) string {
 	u, err := url.Parse(origin)
 	switch {
 	case origin == "null":
-		return "null is the origin of every sandboxed page and of every file: it cannot be allowed"
+		return "null is the origin of every sandboxed page and of every file, and cannot be allowed: name the origins that are meant"
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil:
 		return "want an origin such as https://app.example.com"
 	case strings.Contains(origin, "*"):

@@ -25,7 +25,7 @@ func (l *loader) document(data []byte) *yaml.Node {
 	}
 	if err == nil {
 		if err = yl.Load(&second); err == nil {
-			l.fail(l.at(&second), l.from.path, "a second document begins here: only one is read")
+			l.fail(l.at(&second), l.from.path, "a second document begins here, and only one is read: remove it, and the --- before it")
 			return nil
 		}
 	}
@@ -275,7 +275,7 @@ func (l *loader) mapping(path string, n *yaml.Node, item func(key, n *yaml.Node)
 			if l.from.variable == "" {
 				message += fmt.Sprintf(", which line %d has already", first[key.Value].Line)
 			}
-			l.add(l.at(key), path, message)
+			l.add(l.at(key), path, message+": remove one")
 		default:
 			first[key.Value] = key
 			item(key, n.Content[i+1])

@@ -172,10 +172,10 @@ func (l *loader) unknownName(message, name, section string, names []string) stri
 	if near := nearest(name, names); near != "" {
 		return message + fmt.Sprintf("; did you mean `%s`?", near)
 	}
-	if len(names) > 0 {
-		message += "; want " + alternatives(names)
+	if len(names) == 0 {
+		return message + ": add one"
 	}
-	return message
+	return message + "; want " + alternatives(names)
 }
 
 // warnOfUpstreams says what of the session services may not be as it was meant.
@@ -204,24 +204,34 @@ func (c *Config) warnOfUpstreams(warn func(format string, args ...any)) {
 // neverMet says what of a requirement no session can meet, since the service does not say it.
 func (u *NamedUpstream) neverMet(warn func(format string, args ...any), path string, r Require) {
 	s := u.Service()
-	if s.Dialect == DialectKratos && u.HTTP == nil {
-		return
-	}
-	var missing []string
-	if r.AAL > upstream.AAL1 && (u.HTTP == nil || u.HTTP.Paths.AAL == "") {
-		missing = append(missing, "aal")
-	}
-	if r.MaxAge > 0 && u.HTTP != nil && u.HTTP.Paths.AuthenticatedAt == "" {
-		missing = append(missing, "max_age")
-	}
-	if r.Methods != nil {
-		missing = append(missing, "methods")
-	}
 	service := strings.ReplaceAll(s.Kind, "_", " ")
 	if u.Name != "" {
 		service = u.Key
 	}
-	for _, key := range missing {
-		warn("%s.%s: no session meets it, since %s does not say it", path, key, service)
+	if s.Dialect == DialectKratos && u.HTTP == nil {
+		if r.AAL > upstream.AAL2 { // https://www.ory.com/docs/kratos/mfa/overview
+			warn("%s.aal: no session meets it, since %s knows aal1 and aal2 only: want aal2", path, service)
+		}
+		return
+	}
+	never := func(key, instead string) {
+		warn("%s.%s: no session meets it, since %s does not say it: %s", path, key, service, instead)
+	}
+	const remove = "remove it"
+	sayWhere := func(key string) string {
+		return "name where the answer has it in " + u.Key + ".http.paths." + key + ", or remove it"
+	}
+	switch {
+	case r.AAL <= upstream.AAL1 || u.HTTP != nil && u.HTTP.Paths.AAL != "":
+	case u.HTTP != nil:
+		never("aal", sayWhere("aal"))
+	default:
+		never("aal", remove)
+	}
+	if r.MaxAge > 0 && u.HTTP != nil && u.HTTP.Paths.AuthenticatedAt == "" {
+		never("max_age", sayWhere("authenticated_at"))
+	}
+	if r.Methods != nil {
+		never("methods", remove)
 	}
 }

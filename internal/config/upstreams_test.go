@@ -78,7 +78,8 @@ requirements: { strict: { methods: [totp] } }
 `)
 	want := []string{
 		"upstreams.customers: no route uses it",
-		"routes[0].require.max_age: no session meets it, since upstreams.robots does not say it",
+		"routes[0].require.max_age: no session meets it, since upstreams.robots does not say it: " +
+			"name where the answer has it in upstreams.robots.http.paths.authenticated_at, or remove it",
 	}
 	if diff := cmp.Diff(want, c.Warnings()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

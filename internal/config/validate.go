@@ -103,7 +103,7 @@ func (l *loader) validateHeaders(headers IdentityHeaders) {
 			l.report(path, "this header means something else to servers and proxies: choose another name, such as X-User-Id")
 		}
 		if other, taken := first[folded]; taken {
-			l.report(path, "is there already, as %s: names differ in more than case", other)
+			l.report(path, "is there already, as %s: remove one, since names that differ in case only are the same", other)
 		} else {
 			first[folded] = h.Name
 		}

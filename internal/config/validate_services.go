@@ -117,7 +117,7 @@ func (l *loader) validateHTTP(path string, h *HTTP) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
 		if folded := strings.ToLower(name); isReserved(folded) || folded == strings.ToLower(h.TokenHeader) || !isHeaderName(name) {
-			l.report(join(path+".headers", name), "this header means something else: only those that the endpoint wants of its own can be set")
+			l.report(join(path+".headers", name), "this header means something else: remove it, since only those that the endpoint wants of its own can be set")
 		}
 	}
 	if h.AuthenticatedWhen == "" {

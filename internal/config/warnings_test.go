@@ -53,17 +53,23 @@ routes:
 requirements: { s: { methods: [totp] } }`
 	f(kratos + never)
 	f("upstream: { better_auth: { url: http://127.0.0.1:3000 } }"+never,
-		"requirements.s.methods: no session meets it, since better auth does not say it",
-		"routes[0].require.aal: no session meets it, since better auth does not say it",
-		"routes[0].require.methods: no session meets it, since better auth does not say it")
+		"requirements.s.methods: no session meets it, since better auth does not say it: remove it",
+		"routes[0].require.aal: no session meets it, since better auth does not say it: remove it",
+		"routes[0].require.methods: no session meets it, since better auth does not say it: remove it")
 	f("upstream: { http: { url: http://h, bearer: true, authenticated_when: 'true', paths: { identity_id: a } } }"+never,
-		"requirements.s.methods: no session meets it, since http does not say it",
-		"routes[0].require.aal: no session meets it, since http does not say it",
-		"routes[0].require.methods: no session meets it, since http does not say it",
-		"routes[1].require.max_age: no session meets it, since http does not say it")
+		"requirements.s.methods: no session meets it, since http does not say it: remove it",
+		"routes[0].require.aal: no session meets it, since http does not say it: name where the answer has it in upstream.http.paths.aal, or remove it",
+		"routes[0].require.methods: no session meets it, since http does not say it: remove it",
+		"routes[1].require.max_age: no session meets it, since http does not say it: "+
+			"name where the answer has it in upstream.http.paths.authenticated_at, or remove it")
 	f("upstream: { http: { url: http://h, bearer: true, authenticated_when: 'true', paths: { identity_id: a, aal: b, authenticated_at: c } } }"+never,
-		"requirements.s.methods: no session meets it, since http does not say it",
-		"routes[0].require.methods: no session meets it, since http does not say it")
+		"requirements.s.methods: no session meets it, since http does not say it: remove it",
+		"routes[0].require.methods: no session meets it, since http does not say it: remove it")
+	for _, service := range []string{"kratos: { url: http://127.0.0.1:4433 }", "embedded: {}"} {
+		kind, _, _ := strings.Cut(service, ":")
+		f("upstream: { "+service+" }\nroutes: [{ match: { path: /* }, access: session, require: { aal: aal3 } }]",
+			"routes[0].require.aal: no session meets it, since "+kind+" knows aal1 and aal2 only: want aal2")
+	}
 	f(kratos + "admin: localhost:9090")
 	f(kratos + `admin: "[::1]:9090"`)
 	f(kratos + `admin: ""`)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"text/template"
 
@@ -60,12 +61,15 @@ const loopback = "127.0.0.1"
 func (f *finder) exactly(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || strings.HasPrefix(address, "unix:") {
-		return "", fmt.Errorf("listen on %q: want host:port, such as 127.0.0.1:8080", address)
+		return "", fmt.Errorf("--listen %q: want host:port, such as 127.0.0.1:8080", address)
 	}
 	f.anyPort = port == "0"
 	got, err := f.hold(host, port)
-	if err != nil {
-		return "", fmt.Errorf("listen on %s, which may be in use by another process: %w", address, err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "", fmt.Errorf("%s is in use by another process: choose another --listen, or leave it out for a port that is free", address)
+	case err != nil:
+		return "", fmt.Errorf("listen on %s: choose another --listen, such as 127.0.0.1:8080, or leave it out: %w", address, err)
 	}
 	return got, nil
 }

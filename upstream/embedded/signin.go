@@ -55,7 +55,7 @@ const pageStyle = `:root{color-scheme:light dark;--line:#767676}` +
 	`h1{font-size:1.75rem;line-height:1.25;margin:0 0 .75rem;overflow-wrap:anywhere}p{margin:0 0 1.25rem}` +
 	`section{margin:0 0 2rem;padding:0 0 2rem;border-bottom:1px solid var(--line)}` +
 	`button,.text{box-sizing:border-box;padding:.5rem 1rem;border:1px solid var(--line);border-radius:.375rem;font:inherit}` +
-	`.text{display:block;width:100%;padding:.5rem .75rem}:focus-visible{outline:3px solid;outline-offset:2px}`
+	`.text{display:block;width:100%;margin-top:.375rem;padding:.5rem .75rem}:focus-visible{outline:3px solid;outline-offset:2px}`
 
 // pagePolicy lets the page do nothing but look as it does, and send its forms.
 var pagePolicy = func() string {
