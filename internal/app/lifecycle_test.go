@@ -123,10 +123,23 @@ func TestListenErrors(t *testing.T) {
 			t.Errorf("%s: got error %v, want one that says %q", address, err, want)
 		}
 	}
-	f(taken.Addr().String(), "is in use by another process")
+	f(taken.Addr().String(), "listen for requests (listen): address "+taken.Addr().String()+" is in use by another process: choose another")
 	f("unix:"+file, "is no socket")
 	f("unix:"+served.Addr().String(), "is served by another process")
 	f("unix:"+filepath.Join(dir, "missing", "socket"), "no such file or directory")
+
+	for key, text := range map[string]string{
+		"admin":                          "upstream: { kratos: { url: 'http://127.0.0.1:1' } }\nadmin: TAKEN",
+		"forward_auth.grpc_listen":       "upstream: { kratos: { url: 'http://127.0.0.1:1' } }\nadmin: ''\nforward_auth: { grpc_listen: TAKEN }",
+		"upstream.embedded.listen":       "upstream: { embedded: { listen: TAKEN, admin_listen: '' } }\nadmin: ''",
+		"upstreams.a.embedded.listen":    "upstreams: { a: { embedded: { listen: TAKEN, admin_listen: '' } } }\nadmin: ''\nroutes: [{ match: { path: /* }, access: session, upstream: a }]",
+		"upstream.embedded.admin_listen": "upstream: { embedded: { listen: '127.0.0.1:0', admin_listen: TAKEN } }\nadmin: ''",
+	} {
+		err := run(t, "listen: 127.0.0.1:0\n"+strings.ReplaceAll(text, "TAKEN", taken.Addr().String())+"\n")
+		if err == nil || !strings.Contains(err.Error(), "("+key+"): address "+taken.Addr().String()) {
+			t.Errorf("%s: got error %v", key, err)
+		}
+	}
 
 	if b, err := os.ReadFile(file); err != nil || string(b) != "mine" {
 		t.Errorf("the file was changed: %q, %v", b, err)
@@ -163,7 +176,13 @@ func TestUnixSocket(t *testing.T) {
 // runAt runs a gateway that listens at an address, and returns what it ended with.
 func runAt(t *testing.T, address string) error {
 	t.Helper()
-	cfg, err := config.Parse("test.yaml", fmt.Appendf(nil, "listen: [%s]\nadmin: ''\nupstream: { kratos: { url: http://127.0.0.1:1 } }\n", address), nil)
+	return run(t, fmt.Sprintf("listen: [%s]\nadmin: ''\nupstream: { kratos: { url: http://127.0.0.1:1 } }\n", address))
+}
+
+// run runs a gateway of a configuration until it serves, and returns what it ended with.
+func run(t *testing.T, text string) error {
+	t.Helper()
+	cfg, err := config.Parse("test.yaml", []byte(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // A bound is what is listened at for one purpose, and what serves it.
 type bound struct {
-	name      string
+	name, key string // of the configuration
 	listeners []net.Listener
 	serve     func(net.Listener) error
 	shutdown  func(context.Context) error // of all of them
@@ -73,18 +73,18 @@ func (a *App) bind(cfg *config.Config) (all []bound, err error) {
 		for _, place := range places {
 			listeners, err := listen.Open(place, systemd)
 			if err != nil {
-				return fmt.Errorf("listen for %s: %w", b.name, err)
+				return fmt.Errorf("listen for %s (%s): %w", b.name, b.key, err)
 			}
 			b.listeners = append(b.listeners, listeners...)
 		}
 		all = append(all, b)
 		return nil
 	}
-	if err = add(bound{name: Requests, serve: a.server.Serve, shutdown: a.server.Shutdown}, a.requests...); err != nil {
+	if err = add(bound{name: Requests, key: "listen", serve: a.server.Serve, shutdown: a.server.Shutdown}, a.requests...); err != nil {
 		return all, err
 	}
 	if a.checks != nil {
-		b := bound{name: Checks, serve: a.checks.Serve, shutdown: a.checks.Shutdown}
+		b := bound{name: Checks, key: "forward_auth.grpc_listen", serve: a.checks.Serve, shutdown: a.checks.Shutdown}
 		if err = add(b, listen.Config{Address: cfg.ForwardAuth.GRPCListen, Logger: a.opts.Logger}); err != nil {
 			return all, err
 		}
@@ -94,12 +94,12 @@ func (a *App) bind(cfg *config.Config) (all []bound, err error) {
 	for _, s := range a.services {
 		others = append(others, s.apis()...)
 	}
-	others = append(others, api{name: Administration, address: cfg.Admin, serve: a.admin.Serve, shutdown: a.admin.Shutdown})
+	others = append(others, api{name: Administration, key: "admin", address: cfg.Admin, serve: a.admin.Serve, shutdown: a.admin.Shutdown})
 	for _, o := range others {
 		if o.address == "" {
 			continue
 		}
-		err = add(bound{name: o.name, serve: o.serve, shutdown: o.shutdown}, listen.Config{Address: o.address, Logger: a.opts.Logger})
+		err = add(bound{name: o.name, key: o.key, serve: o.serve, shutdown: o.shutdown}, listen.Config{Address: o.address, Logger: a.opts.Logger})
 		if err != nil {
 			return all, err
 		}

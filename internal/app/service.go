@@ -28,6 +28,7 @@ import (
 type service struct {
 	*config.Upstream
 	name     string // in upstreams; empty if it is the only one
+	key      string // of its section
 	url      string
 	client   client
 	guard    *guard.Guard
@@ -45,7 +46,7 @@ const waiting = 16
 
 // newService returns a service that remembers nothing yet.
 func newService(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, logger *slog.Logger, version string) (*service, error) {
-	s := &service{Upstream: u.Upstream, name: u.Name}
+	s := &service{Upstream: u.Upstream, name: u.Name, key: u.Key}
 	base, err := urlOf(u)
 	if err != nil {
 		return nil, err
@@ -173,9 +174,9 @@ func (s *service) close() {
 
 // An api is what the embedded service offers to others.
 type api struct {
-	name, address string
-	serve         func(net.Listener) error
-	shutdown      func(context.Context) error
+	name, key, address string
+	serve              func(net.Listener) error
+	shutdown           func(context.Context) error
 }
 
 func (s *service) apis() []api {
@@ -183,12 +184,12 @@ func (s *service) apis() []api {
 		return nil
 	}
 	return []api{
-		newAPI(s.called(Service), s.Embedded.Listen, s.embedded.Public()),
-		newAPI(s.called(ServiceAdmin), s.Embedded.AdminListen, s.embedded.Admin()),
+		newAPI(s.called(Service), s.key+".embedded.listen", s.Embedded.Listen, s.embedded.Public()),
+		newAPI(s.called(ServiceAdmin), s.key+".embedded.admin_listen", s.Embedded.AdminListen, s.embedded.Admin()),
 	}
 }
 
-func newAPI(name, address string, h http.Handler) api {
+func newAPI(name, key, address string, h http.Handler) api {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	shutdown := func(ctx context.Context) error {
 		err := server.Shutdown(ctx)
@@ -197,7 +198,7 @@ func newAPI(name, address string, h http.Handler) api {
 		}
 		return err
 	}
-	return api{name: name, address: address, shutdown: shutdown, serve: func(ln net.Listener) error {
+	return api{name: name, key: key, address: address, shutdown: shutdown, serve: func(ln net.Listener) error {
 		if err := server.Serve(ln); err != http.ErrServerClosed { //nolint:errorlint // documented to be this very value
 			return err
 		}
