@@ -31,8 +31,8 @@ func decide(c *call) error {
 	method := c.flags.String("method", "GET", "`METHOD` of the request")
 	url := c.flags.String("url", "", "`URL` of the request, such as https://app.example.com/admin; required")
 	session := c.flags.String("session", "", "`FILE` with the session that it has, as Kratos answers at /sessions/whoami; - is standard input")
-	token := c.flags.String("token", "", "`TOKEN` that it presents; - reads it from standard input, where other users cannot see it")
-	cookie := c.flags.String("cookie", "", "`VALUE` of the session cookie that it presents; - as above")
+	token := c.flags.String("token", "", "`TOKEN` that it presents; - is standard input, too")
+	cookie := c.flags.String("cookie", "", "`VALUE` of the session cookie that it presents; - reads it from standard input, where other users cannot see it")
 	asJSON := c.flags.Bool("json", false, "print as JSON")
 	if _, err := c.parse(0); err != nil {
 		return err

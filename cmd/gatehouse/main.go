@@ -43,11 +43,11 @@ var commands = []command{
 	{"demo", "[--listen ADDRESS]", "run a gateway, a session service and an example application to play with", runDemo},
 	{"config validate", "[--quiet] [FILE]", "check a configuration, and say everything that is wrong with it", validateConfig},
 	{"config print", "[FILE]", "print the configuration that is in force, secrets hidden", printConfig},
-	{"decide", "--url URL [--method METHOD] [--session FILE]", "say what would be decided about a request, and why", decide},
+	{"decide", "--url URL [--method METHOD] [--session FILE | --token - | --cookie -]", "say what would be decided about a request, and why", decide},
 	{"doctor", "URL [FLAGS]", "attack a deployment of your own from outside, and say what to mend", runDoctor},
 	{"sessions list", "[--identity ID] [--limit NUMBER]", "list the sessions that a running gateway remembers", listSessions},
 	{"sessions show", "SESSION", "show what a running gateway remembers of a session", showSession},
-	{"sessions revoke", "SESSION", "make a running gateway forget a session, an identity, a credential or all", revokeSessions},
+	{"sessions revoke", "SESSION | --identity ID | --credential - | --all", "make a running gateway forget a session, an identity, a credential or all", revokeSessions},
 	{"healthcheck", "[--config FILE]", "ask a running gateway whether it is ready; for container health checks", healthcheck},
 	{"version", "[--json]", "print the version", printVersion},
 }
@@ -220,6 +220,13 @@ func commandUsage(w io.Writer, cmd command, flags *flag.FlagSet) {
 			first = false
 		}
 		value, text := flag.UnquoteUsage(f)
-		fmt.Fprintf(w, "  --%s %s\n        %s\n", f.Name, value, text)
+		name := "--" + f.Name
+		if len(f.Name) == 1 {
+			name = "-" + f.Name
+		}
+		if f.DefValue != "" && f.DefValue != "false" {
+			text += "; default " + f.DefValue
+		}
+		fmt.Fprintf(w, "  %s\n        %s\n", strings.TrimSuffix(name+" "+value, " "), text)
 	})
 }

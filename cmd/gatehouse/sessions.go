@@ -130,7 +130,7 @@ func (r *remembered) describe(out io.Writer) {
 
 // upstreamFlag declares --upstream.
 func upstreamFlag(c *call) *string {
-	return c.flags.String("upstream", "", "of the session service of this `NAME` in upstreams only; default all")
+	return c.flags.String("upstream", "", "only what is of the session service of this `NAME` in upstreams; default all")
 }
 
 // revokeSessions makes a running gateway forget sessions.
