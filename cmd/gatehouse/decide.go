@@ -124,10 +124,14 @@ func printRuling(w io.Writer, r *app.Ruling) error {
 		fmt.Fprintf(out, "face\t%s: Gatehouse answers this path itself, and no route decides about it\n", r.Face)
 		return out.Flush()
 	}
-	if r.Route != nil {
-		fmt.Fprintf(out, "route\t%s (routes[%d], access: %s)\n", r.Route.Name, r.Route.Index, r.Route.Access)
-	} else {
+	if r.Route == nil {
 		fmt.Fprintf(out, "route\tnone\n")
+	} else {
+		place := fmt.Sprintf("routes[%d], ", r.Route.Index)
+		if place == r.Route.Name+", " { // it has no other name
+			place = ""
+		}
+		fmt.Fprintf(out, "route\t%s (%saccess: %s)\n", r.Route.Name, place, r.Route.Access)
 	}
 	fmt.Fprintf(out, "verdict\t%s\nreason\t%s\n", r.Verdict, r.Reason)
 	if r.Detail != "" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -98,14 +99,26 @@ func (c *call) check(file string) (*config.Config, config.Errors, error) {
 	if file == "" {
 		file = c.getenv("GATEHOUSE_CONFIG")
 	}
-	if file == "" {
+	unnamed := file == ""
+	if unnamed {
 		file = defaultFile
 	}
 	cfg, warnings, err := config.Check(file, c.environ)
 	if err != nil {
+		if _, missing := os.Stat(file); unnamed && errors.Is(missing, fs.ErrNotExist) {
+			return nil, nil, hinted{configError{err}, c.noFile()}
+		}
 		return nil, nil, configError{err}
 	}
 	return cfg, warnings, nil
+}
+
+// noFile says what to do about a configuration that was not named and is not there.
+func (c *call) noFile() string {
+	if c.flags.Lookup("admin") != nil {
+		return "name the file with --config FILE, or the admin listener with --admin ADDRESS"
+	}
+	return "name the file with --config FILE; gatehouse demo needs none"
 }
 
 // newLogger returns the logger that a configuration asks for.
