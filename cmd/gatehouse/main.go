@@ -43,11 +43,11 @@ var commands = []command{
 	{"demo", "[--listen ADDRESS]", "run a gateway, a session service and an example application to play with", runDemo},
 	{"config validate", "[--quiet] [FILE]", "check a configuration, and say everything that is wrong with it", validateConfig},
 	{"config print", "[FILE]", "print the configuration that is in force, secrets hidden", printConfig},
-	{"decide", "--url URL [--method METHOD] [--session FILE | --token - | --cookie -]", "say what would be decided about a request, and why", decide},
+	{"decide", "--url URL [FLAGS]", "say what would be decided about a request, and why", decide},
 	{"doctor", "URL [FLAGS]", "attack a deployment of your own from outside, and say what to mend", runDoctor},
 	{"sessions list", "[--identity ID] [--limit NUMBER]", "list the sessions that a running gateway remembers", listSessions},
 	{"sessions show", "SESSION", "show what a running gateway remembers of a session", showSession},
-	{"sessions revoke", "SESSION | --identity ID | --credential - | --all", "make a running gateway forget a session, an identity, a credential or all", revokeSessions},
+	{"sessions revoke", "[SESSION] [FLAGS]", "make a running gateway forget a session, an identity, a credential or all", revokeSessions},
 	{"healthcheck", "[--config FILE]", "ask a running gateway whether it is ready; for container health checks", healthcheck},
 	{"version", "[--json]", "print the version", printVersion},
 }
