@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -174,32 +173,11 @@ func revokeSessions(c *call) error {
 	if *service != "" {
 		fields.Set("upstream", *service)
 	}
-	unknown := admin.unknown(c, fields)
 	if _, err := admin.do(c, http.MethodPost, path, fields); err != nil {
 		return err
 	}
-	outcome := "revoked: the session service is asked anew"
-	if unknown {
-		outcome = "revoked, but nothing was remembered of it here: see whether the id is right, and tell the other replicas"
-	}
-	_, err = fmt.Fprintln(c.stdout, outcome)
+	_, err = fmt.Fprintln(c.stdout, "revoked: if anything was remembered here, it is forgotten, and the session service is asked anew")
 	return err
-}
-
-// unknown reports whether the gateway remembers nothing of the session or identity that is to be revoked. If that is not to be had, it
-// reports false: a revocation does not depend on it.
-func (a adminClient) unknown(c *call, fields url.Values) bool {
-	if !fields.Has("session_id") && !fields.Has("identity_id") {
-		return false
-	}
-	query := maps.Clone(fields)
-	query.Set("limit", "1")
-	body, err := a.do(c, http.MethodGet, "/-/sessions?"+query.Encode(), nil)
-	if err != nil {
-		return false
-	}
-	list, _, err := readSessions(body)
-	return err == nil && len(list) == 0
 }
 
 func orNever(t time.Time) string {
