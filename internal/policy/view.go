@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/tidwall/gjson"
 )
@@ -32,20 +33,23 @@ type Field struct{ Name, Value []byte }
 // render computes the identity headers of a session of service from its statement; no statement has no values.
 func (p *Policy) render(statement []byte, service Service) (*View, error) {
 	v := &View{policy: p, Fields: make([]Field, 0, len(p.headers))}
+	text := unsafe.String(unsafe.SliceData(statement), len(statement)) // nobody changes it, and no value is kept as it stands there
 	for i, h := range p.headers {
 		path, own := h.Paths[service]
 		if !own {
 			path = h.Path
 		}
-		value, err := headerValue(gjson.GetBytes(statement, path))
+		value, err := headerValue(gjson.Get(text, path))
 		if err != nil {
 			return nil, fmt.Errorf("render identity header %s from %s: %w", h.Name, path, err)
 		}
-		name := []byte(h.Name)
+		f := Field{Value: value}
 		if p.empty != nil {
-			name = p.empty.Fields[i].Name // one for all
+			f.Name = p.empty.Fields[i].Name // one for all
+		} else {
+			f.Name = []byte(h.Name)
 		}
-		v.Fields = append(v.Fields, Field{Name: name, Value: value})
+		v.Fields = append(v.Fields, f)
 	}
 	return v, nil
 }

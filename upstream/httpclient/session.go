@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -78,6 +79,6 @@ func (s *Statement) Read(r *Reply) (*upstream.Session, error) {
 		return nil, err
 	}
 	return &upstream.Session{
-		ID: id.Str, IdentityID: identityID.Str, AuthenticatedAt: authenticatedAt, ExpiresAt: expiresAt, Body: r.Body,
+		ID: strings.Clone(id.Str), IdentityID: strings.Clone(identityID.Str), AuthenticatedAt: authenticatedAt, ExpiresAt: expiresAt, Body: r.Body,
 	}, nil
 }

@@ -123,6 +123,7 @@ func TestNew(t *testing.T) {
 	f("ftp://127.0.0.1", "s", absolute)
 	f("http:///sessions", "s", absolute)
 	f("http:127.0.0.1", "s", absolute)
+	f("http://krätos.example", "s", "host of the url must be as it is in the DNS, in ASCII: xn--... if it has other letters")
 	f("http://eve:secret@127.0.0.1", "s", "url must not hold a user name or password: the service's public API takes none")
 	f("http://127.0.0.1?a=b", "s", "url must not hold a query or a fragment: give the base of the public API")
 	f("http://127.0.0.1?", "s", "url must not hold a query or a fragment: give the base of the public API")
