@@ -91,8 +91,8 @@ type HTTP struct {
 	// restart. Default empty.
 	ClientSecretFile string `yaml:"client_secret_file"`
 
-	// Headers are sent with every question: their names and values. They are shown wherever the configuration is, so they are no place for
-	// secrets. Default none.
+	// Headers are sent with every question: their names, and values in printable ASCII. They are shown wherever the configuration is, so
+	// they are no place for secrets. Default none.
 	Headers map[string]string `yaml:"headers,omitempty"`
 
 	// AuthenticatedWhen is a condition in CEL (https://cel.dev) that is true of the answer for a session, and false of the one for nobody.

@@ -33,6 +33,11 @@ func isHeaderName(s string) bool {
 	return s != "" && len(s) <= 64 && (s[0] < '0' || s[0] > '9') && isAlnum(s[0])
 }
 
+// isPrintableASCII reports whether s can be the value of a header as it is, everywhere.
+func isPrintableASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
 // cookieFault says what is wrong with the name of a cookie, or "". An asterisk is kept for patterns. example is a name as it should be.
 func cookieFault(name, example string) string {
 	switch {

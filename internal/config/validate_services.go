@@ -118,6 +118,8 @@ func (l *loader) validateHTTP(path string, h *HTTP) {
 	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
 		if folded := strings.ToLower(name); isReserved(folded) || folded == strings.ToLower(h.TokenHeader) || !isHeaderName(name) {
 			l.report(join(path+".headers", name), "this header means something else: remove it, since only those that the endpoint wants of its own can be set")
+		} else if !isPrintableASCII(h.Headers[name]) {
+			l.report(join(path+".headers", name), "want a value in printable ASCII, since it is sent as it is: write other characters as the endpoint reads them")
 		}
 	}
 	if h.AuthenticatedWhen == "" {

@@ -91,6 +91,9 @@ func New(cfg Config) (*Client, error) {
 		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
 	}
 	header.Set("Accept", "application/json")
+	if err := (&httpclient.Question{Method: cfg.Method, URL: &endpoint, Header: header}).Check(); err != nil {
+		return nil, fmt.Errorf("use http session service: %w", err)
+	}
 	return &Client{http: c, endpoint: &endpoint, cfg: cfg, header: header}, nil
 }
 

@@ -379,4 +379,9 @@ func TestNew(t *testing.T) {
 	f(false, func(c *anyhttp.Config) { c.Condition = nil })
 	f(false, func(c *anyhttp.Config) { c.Paths.IdentityID = "" })
 	f(false, func(c *anyhttp.Config) { c.HTTP.URL = nil })
+	f(true, func(c *anyhttp.Config) { c.Header = http.Header{"apikey": {"k"}} })
+	f(false, func(c *anyhttp.Config) { c.Header = http.Header{"Host": {"k"}} })
+	f(false, func(c *anyhttp.Config) { c.Header = http.Header{"api key": {"k"}} })
+	f(false, func(c *anyhttp.Config) { c.Header = http.Header{"Apikey": {"k\r\nX: y"}} })
+	f(false, func(c *anyhttp.Config) { c.ClientSecret = "s"; c.HTTP.URL = &url.URL{Scheme: "http", Host: "h", Opaque: "/a b"} })
 }
