@@ -62,6 +62,7 @@ func (l *memoryListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127,
 // A memoryConn is a client that sends the same request again and again.
 type memoryConn struct {
 	request       []byte
+	each          func() // is called before each request, which it may change; may be nil
 	unread        []byte // of the request that is under way
 	left, answers int    // requests that are not begun, answers of 200
 	answer        []byte
@@ -75,6 +76,9 @@ func (c *memoryConn) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		c.left--
+		if c.each != nil {
+			c.each()
+		}
 		c.unread = c.request
 	}
 	n := copy(p, c.unread)
