@@ -105,7 +105,7 @@ func asciiJSON(raw string) ([]byte, error) {
 	if err := json.Compact(&compact, []byte(raw)); err != nil {
 		return nil, fmt.Errorf("read JSON value: %w", err)
 	}
-	var out []byte
+	out := make([]byte, 0, compact.Len())
 	for b := compact.Bytes(); len(b) > 0; {
 		if b[0] < utf8.RuneSelf {
 			if b[0] == 0x7f {
