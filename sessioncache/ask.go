@@ -327,6 +327,10 @@ func (c *Cache) land(f *flight) {
 			c.hot.offer(f.kept, at)
 		}
 		c.negatives.Remove(f.digest)
+	case f.entry != nil: // It could not be remembered, and then nothing older is.
+		c.newcomers(f.joined).Remove(f.digest)
+		c.hot.drop(f.digest)
+		c.negatives.Remove(f.digest)
 	case f.remember && c.cfg.NegativeFor > 0:
 		c.negatives.add(f.digest, denial{at.mono, f.askedSeq})
 	}

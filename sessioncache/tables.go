@@ -56,7 +56,7 @@ const gates = 64
 
 // A hotTable holds the many: a ristretto cache, lossy on purpose. A write may be dropped or refused, a second write of a new key may
 // be lost while the first stays, and a deletion may overtake a queued write. So nothing relies on what it holds: an entry is checked
-// in full whenever it is read, and entries are replaced but never deleted one by one.
+// in full whenever it is read, and entries are replaced, and deleted one by one only where a newer one cannot be remembered.
 type hotTable struct {
 	cache     *ristretto.Cache[uint64, record]
 	refs      *references
@@ -194,6 +194,15 @@ func (h *hotTable) offer(e *entry, at moment) {
 		return
 	}
 	h.place(e.digest).Store(e)
+}
+
+// drop deletes the entry of d.
+func (h *hotTable) drop(d digest) {
+	g := h.gate(d)
+	g.RLock()
+	h.cache.Del(hotKey(d))
+	g.RUnlock()
+	h.place(d).Store(nil)
 }
 
 // clear gives the memory back. What is offered meanwhile may survive.

@@ -206,3 +206,40 @@ func TestForTheMomentOnlyReplaces(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingOlderIsRemembered holds that when an answer cannot be remembered, what was known before it is not served any more.
+func TestNothingOlderIsRemembered(t *testing.T) {
+	f := func(before, after reply) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			s := newService(t)
+			broken := false
+			c := newCache(t, s, sessioncache.Config{FreshFor: time.Hour, NegativeFor: time.Hour, Prepare: func(s *upstream.Session) {
+				if broken {
+					s.SetMemo(explosive{})
+				}
+			}})
+			s.say("a", before)
+			_, _ = c.Lookup(t.Context(), cookie("a"), upstream.Unlimited)
+			time.Sleep(2 * time.Second)
+			_, _ = c.Lookup(t.Context(), cookie("a"), upstream.Unlimited)
+			synctest.Wait()
+			s.say("a", after)
+			broken = true
+			for range 2 {
+				a, err := c.Lookup(t.Context(), cookie("a"), 0)
+				checkSession(t, a, err, "T", upstream.Asked)
+				synctest.Wait()
+			}
+			a, err := c.Lookup(t.Context(), cookie("a"), upstream.Unlimited)
+			checkSession(t, a, err, "T", upstream.Asked)
+		})
+	}
+	f(yes("S", "I"), yes("T", "I"))
+	f(no, yes("T", "I"))
+}
+
+// An explosive memo cannot be remembered.
+type explosive struct{}
+
+func (explosive) AppendFolded([]byte) []byte { panic("no") }

@@ -383,5 +383,8 @@ func TestNew(t *testing.T) {
 	f(false, func(c *anyhttp.Config) { c.Header = http.Header{"Host": {"k"}} })
 	f(false, func(c *anyhttp.Config) { c.Header = http.Header{"api key": {"k"}} })
 	f(false, func(c *anyhttp.Config) { c.Header = http.Header{"Apikey": {"k\r\nX: y"}} })
-	f(false, func(c *anyhttp.Config) { c.ClientSecret = "s"; c.HTTP.URL = &url.URL{Scheme: "http", Host: "h", Opaque: "/a b"} })
+	f(false, func(c *anyhttp.Config) {
+		c.ClientSecret = "s"
+		c.HTTP.URL = &url.URL{Scheme: "http", Host: "h", Opaque: "/a b"}
+	})
 }
