@@ -41,9 +41,6 @@ type service struct {
 	gate    atomic.Pointer[proxy.Gate] // nil until there is one
 }
 
-// waiting is how many questions may wait for each that may be under way.
-const waiting = 16
-
 // newService returns a service that remembers nothing yet.
 func newService(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, logger *slog.Logger, version string) (*service, error) {
 	s := &service{Upstream: u.Upstream, name: u.Name, key: u.Key}
@@ -74,7 +71,7 @@ func newService(cfg *config.Config, u config.NamedUpstream, m *metrics.Metrics, 
 		logger = logger.With("upstream", s.name)
 	}
 	s.guard = guard.New(&watch{store: toldAs(cfg, u.Upstream, s.client), url: s.url, logger: logger}, guard.Config{
-		Timeout: u.Timeout, MaxInFlight: u.MaxInFlight, MaxWaiting: waiting * u.MaxInFlight,
+		Timeout: u.Timeout, MaxInFlight: u.MaxInFlight,
 		UnknownPerClient: cfg.Limits.UnknownPerClient, Observe: m.Upstream(s.label()),
 	})
 	m.WatchGuard(s.label(), s.guard)

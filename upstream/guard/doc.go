@@ -2,6 +2,8 @@
 //
 //   - no question is given longer than a deadline, time spent waiting for its turn and a second attempt included;
 //   - no more than a fixed number of questions are asked at once, and no more than another number wait for their turn;
+//   - a question whose turn comes so late that an answer is not to be expected in time is not asked any more: when less time is left than twice
+//     that of the slowest answer of late, or than half of the deadline if that is less;
 //   - a quarter of them, one at least unless there is no more than one, and a line of their own, is for credentials that stood for a
 //     session a moment ago ([Guard.Known]), whatever strangers present;
 //   - no client causes more than its share of questions that end in a no;

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -22,17 +23,22 @@ var ErrBreakerOpen = errors.New("session service failed repeatedly and is left a
 // ErrPaused is wrapped by the error of a question that was refused because the service has said that it wants to be asked nothing for a while.
 var ErrPaused = errors.New("session service has been asked too often and is left alone as it wishes")
 
+// errLate is the error of a question whose turn has come too late for an answer. It is not asked: it would take a turn from others for nothing,
+// and that it is not answered in time would count against the service, of which only too much is asked.
+var errLate = fmt.Errorf("wait for a turn to ask the session service: %w", context.DeadlineExceeded)
+
 // maxPause bounds for how long a service can have itself left alone. What it says may be a mistake, or somebody else's on the way.
 const maxPause = time.Minute
 
 // errAbandoned tells the breaker that a question says nothing about the service.
 var errAbandoned = errors.New("caller gave up")
 
-// A Config bounds what is asked of a service. What is zero has the default given.
+// A Config bounds what is asked of a service. What is zero has the default given. The line is as long as is of use: a service that takes 45 ms
+// for an answer when so much is asked of it gets to its end before the deadline. Who comes later is better told at once.
 type Config struct {
 	Timeout     time.Duration // for one question, from asking the guard to its answer; 1 s
 	MaxInFlight int           // questions asked at once; 64
-	MaxWaiting  int           // questions that wait for their turn behind those; 4 * MaxInFlight, and none if negative
+	MaxWaiting  int           // questions that wait for their turn behind those; 16 * MaxInFlight, and none if negative
 
 	// UnknownPerClient is how many questions that end in a no one client may cause in a minute, and all at once; unlimited.
 	UnknownPerClient int
@@ -53,6 +59,7 @@ type Guard struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	observe func(Result, time.Duration)
 	base    time.Time
+	pace    pace
 	until   atomic.Int64 // a time.Duration since base: when the service may be asked again
 
 	// Every question passes through all. Those about strangers pass through strangers first, which is narrower: however many there are,
@@ -65,7 +72,7 @@ var _ upstream.Store = (*Guard)(nil)
 // New returns a Guard in front of store.
 func New(store upstream.Store, cfg Config) *Guard {
 	inFlight := cmp.Or(cfg.MaxInFlight, 64)
-	waiting := max(0, cmp.Or(cfg.MaxWaiting, 4*inFlight))
+	waiting := max(0, cmp.Or(cfg.MaxWaiting, 16*inFlight))
 	tripAfter := cmp.Or(cfg.TripAfter, 10)
 	g := &Guard{
 		store:     store,
@@ -146,13 +153,13 @@ func (g *Guard) BreakerOpen() bool { return g.breaker.State() == gobreaker.State
 // limit asks when it is the question's turn, and tells the observer.
 func (g *Guard) limit(caller context.Context, first *turnstile, question func(context.Context) error) error {
 	start := time.Now()
-	err := g.inTurn(caller, first, question)
+	err := g.inTurn(caller, start, first, question)
 	g.observe(resultOf(err), time.Since(start))
 	return err
 }
 
-// inTurn asks when it is the question's turn: at first, unless that is nil, and then where all pass.
-func (g *Guard) inTurn(caller context.Context, first *turnstile, question func(context.Context) error) error {
+// inTurn asks when it is the turn of the question, which has waited since start: at first, unless that is nil, and then where all pass.
+func (g *Guard) inTurn(caller context.Context, start time.Time, first *turnstile, question func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(caller, g.timeout)
 	defer cancel()
 	if first != nil {
@@ -165,6 +172,9 @@ func (g *Guard) inTurn(caller context.Context, first *turnstile, question func(c
 		return err
 	}
 	defer g.all.leave()
+	if g.timeout-time.Since(start) < min(g.pace.needed(), g.timeout/2) {
+		return errLate
+	}
 	return g.protect(caller, ctx, question)
 }
 
@@ -185,7 +195,11 @@ func (g *Guard) protect(caller, ctx context.Context, question func(context.Conte
 			done(err)
 		}
 	}()
+	start := time.Now()
 	err = ask(ctx, question)
+	if err == nil || upstream.Definite(err) {
+		g.pace.note(time.Since(start))
+	}
 	if errors.Is(err, upstream.ErrNotSent) && !Unasked(err) && ctx.Err() == nil {
 		err = ask(ctx, question)
 	}

@@ -138,13 +138,13 @@ func TestDefaults(t *testing.T) {
 		defer release()
 		g := guard.New(fake, guard.Config{})
 		start := time.Now()
-		errs := make(chan error, 400)
+		errs := make(chan error, 1200)
 		for range cap(errs) {
 			go func() { errs <- ask(t.Context(), g) }()
 		}
 		synctest.Wait()
-		if g.InFlight() != 48 || fake.Questions() != 48 || len(errs) != 400-48-4*64 {
-			t.Errorf("%d in flight, %d asked, %d refused, want 48, 48 and %d", g.InFlight(), fake.Questions(), len(errs), 400-48-4*64)
+		if g.InFlight() != 48 || fake.Questions() != 48 || len(errs) != 1200-48-16*64 {
+			t.Errorf("%d in flight, %d asked, %d refused, want 48, 48 and %d", g.InFlight(), fake.Questions(), len(errs), 1200-48-16*64)
 		}
 		for range cap(errs) {
 			err := <-errs

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // A turnstile lets a number of questions through at once, and another number wait for their turn.
@@ -37,3 +38,15 @@ func (t *turnstile) enter(ctx context.Context) error {
 }
 
 func (t *turnstile) leave() { <-t.slots }
+
+// A pace is how long a service takes for its answers. It is that of the slowest one of late: older ones count for less with each that follows.
+type pace struct{ slowest atomic.Int64 }
+
+// note takes in an answer. Of two at the same time one may be lost, which is no matter.
+func (p *pace) note(took time.Duration) {
+	slowest := p.slowest.Load()
+	p.slowest.Store(max(int64(took), slowest-slowest/16))
+}
+
+// needed returns how much time the next question should have: twice as much, since no answer is the slowest of all.
+func (p *pace) needed() time.Duration { return 2 * time.Duration(p.slowest.Load()) }
