@@ -17,9 +17,10 @@ type contest struct {
 
 // contests returns all, in the order of the page.
 func contests() []contest {
+	starts := new(coldStarts)
 	return []contest{
 		decisionByToken(), decisionByCookie(), decisionLatency(), routes(), whoami(), accept(),
-		field(), proxied(), proxiedByCookie(), idle(), sessionsMemory(), sessionsLatency(), sessionsPauses(),
+		field(), proxied(), proxiedByCookie(), idle(), sessionsMemory(), sessionsLatency(), sessionsPauses(), cold(starts), coldLatency(starts),
 	}
 }
 

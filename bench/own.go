@@ -92,7 +92,9 @@ func play(args []string) error {
 	case "app":
 		return serveApp(address)
 	case "sessions":
-		return serveSessions(address)
+		return serveSessions(address, rest)
+	case "rush":
+		return rush(address, rest[0], rest[1])
 	case "fast-forward":
 		return serveFastForwarder(address, rest[0])
 	case "net-forward":

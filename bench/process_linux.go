@@ -28,6 +28,15 @@ func cpuTime(pid int) (total time.Duration, err error) {
 	return total, nil
 }
 
+// ownTime returns the CPU time that this process has taken, without its children.
+func ownTime() (time.Duration, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts); err != nil {
+		return 0, fmt.Errorf("read CPU time: %w", err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
 // cpuClock returns the clock of the CPU time of all threads of a process, as clock_getcpuclockid(3) does.
 func cpuClock(pid int) int32 { return int32(^pid<<3 | 2) }
 

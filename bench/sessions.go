@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sessions are numbered: of every number there is one, whose token is the number in 32 digits after numberedPrefix.
@@ -31,8 +34,19 @@ func renumberBelow(sessions int) func([]byte, int) {
 	return func(request []byte, _ int) { renumber(request, rand.IntN(sessions)) }
 }
 
-// serveSessions answers like Ory Kratos at /sessions/whoami, for every token with a number. Like serveApp, it does no more than it has to.
-func serveSessions(address string) error {
+// readyPath is where the service is asked only whether it is there, which takes it as long as any other answer.
+const readyPath = "/health/ready"
+
+// serveSessions answers like Ory Kratos at /sessions/whoami, for every token with a number. Like serveApp, it does no more than it has to. It
+// may be given how long that is to take: so long on average, and a fifth more or less, so that questions which came together part.
+func serveSessions(address string, args []string) error {
+	latency := time.Duration(0)
+	if len(args) > 0 {
+		var err error
+		if latency, err = time.ParseDuration(args[0]); err != nil {
+			return err
+		}
+	}
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
@@ -42,14 +56,23 @@ func serveSessions(address string) error {
 		if err != nil {
 			return err
 		}
+		timer, err := newTimer()
+		if err != nil {
+			return err
+		}
 		go func() {
 			defer c.Close()
+			defer timer.Close()
 			for request := make([]byte, 16<<10); ; {
 				n, err := c.Read(request)
 				if err != nil {
 					return
 				}
-				if _, err := c.Write(whoamiOf(request[:n])); err != nil {
+				answer := whoamiOf(request[:n])
+				if latency > 0 && timer.wait(latency*4/5+rand.N(latency*2/5)) != nil {
+					return
+				}
+				if _, err := c.Write(answer); err != nil {
 					return
 				}
 			}
@@ -57,7 +80,34 @@ func serveSessions(address string) error {
 	}
 }
 
+// A timer is one of the kernel: those of Go are late by up to a millisecond.
+type timer struct {
+	*os.File
+	fd int
+}
+
+func newTimer() (*timer, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("timerfd_create", err)
+	}
+	return &timer{os.NewFile(uintptr(fd), "timer"), fd}, nil
+}
+
+func (t *timer) wait(d time.Duration) error {
+	value := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
+	if err := unix.TimerfdSettime(t.fd, 0, &value, nil); err != nil {
+		return os.NewSyscallError("timerfd_settime", err)
+	}
+	var expirations [8]byte
+	_, err := t.Read(expirations[:])
+	return err
+}
+
 func whoamiOf(request []byte) []byte {
+	if bytes.HasPrefix(request, []byte("GET "+readyPath)) {
+		return []byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}
 	_, rest, _ := bytes.Cut(request, []byte(numberedPrefix))
 	number, err := strconv.ParseUint(string(rest[:min(numberedDigits, len(rest))]), 10, 64)
 	if err != nil {
