@@ -47,4 +47,6 @@ func (s *Server) ServeLongWay(ln net.Listener) error {
 }
 
 // Handed returns how many connections are in the hands of fasthttp.
-func (s *Server) Handed() int { return int(s.http.GetOpenConnectionsCount()) + 1 } // it leaves one out, of which it thinks that it is being accepted
+func (s *Server) Handed() int {
+	return int(s.http.GetOpenConnectionsCount()+s.little.GetOpenConnectionsCount()) + 2 // each leaves one out, of which it thinks that it is being accepted
+}

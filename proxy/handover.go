@@ -38,13 +38,17 @@ func (l *lane) handOver() bool {
 	if c.speaksTLS(h.early) {
 		c.tellOfTLS()
 	}
+	by := c.server.http
 	if size := l.next.head + l.next.body; l.next.head > 0 {
 		h.bounded, h.left = true, max(size-len(h.early), 0)
 		h.early = h.early[:min(size, len(h.early))]
+		if size <= c.server.little.ReadBufferSize {
+			by = c.server.little
+		}
 	}
 	given := len(h.early)
 	l.next = extent{}
-	_ = c.server.http.ServeConn(h) // whose errors are told to the client, or nobody
+	_ = by.ServeConn(h) // whose errors are told to the client, or nobody
 	if r := c.takeBegun(); r != nil {
 		r.abandon(policy.Unavailable, policy.InternalError, fasthttp.StatusInternalServerError)
 	}

@@ -115,7 +115,8 @@ type Server struct {
 	cfg     Config
 	limits  Limits
 	keyring *keyring
-	http    fasthttp.Server
+	http    *fasthttp.Server
+	little  *fasthttp.Server // the same, for single requests that fit into littleBuffer
 	strip   atomic.Pointer[strip]
 	base    context.Context // of everything that waits for others
 	end     context.CancelFunc
@@ -148,14 +149,24 @@ func NewServer(cfg Config) *Server {
 		cfg: cfg.Tunnels, gate: cfg.Gate.forTunnels(), base: s.base, observer: cfg.Observer, logger: cfg.Logger,
 		logEnds: cfg.AccessLog,
 	}
-	s.http = fasthttp.Server{
+	s.http, s.little = s.longWay(s.limits.Head), s.longWay(min(s.limits.Head, littleBuffer))
+	return s
+}
+
+// littleBuffer is what most requests fit into. A buffer is held for as long as a request waits for the session service, and when many do, as
+// after a restart, the memory for the largest head that is allowed would cost more time than all else about them.
+const littleBuffer = 8 << 10
+
+// longWay returns what serves requests that do not take the lane. Their heads, and what comes with them, are read into a buffer of so many bytes.
+func (s *Server) longWay(buffer int) *fasthttp.Server {
+	return &fasthttp.Server{
 		Handler:                      s.handle,
 		ExpectHandler:                s.expect,
 		HeaderReceived:               s.headReceived,
 		ErrorHandler:                 s.refuseBroken,
 		Logger:                       silent{},
 		SecureErrorLogMessage:        true,
-		ReadBufferSize:               s.limits.Head,
+		ReadBufferSize:               buffer,
 		ReadTimeout:                  s.limits.HeadTimeout, // against heads that come byte by byte
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
@@ -168,7 +179,6 @@ func NewServer(cfg Config) *Server {
 		NoDefaultDate:                true, // the application states its own; see ownAnswer
 		KeepHijackedConns:            true, // until we close them
 	}
-	return s
 }
 
 // SetPolicy replaces the policy by which requests are judged and applications are told.
