@@ -143,6 +143,24 @@ func TestGarbage(t *testing.T) {
 	})
 }
 
+// TestPaceOfTheOperator holds that nobody looks how much is held if either variable, alone, says how garbage is to be collected.
+func TestPaceOfTheOperator(t *testing.T) {
+	f := func(gogc, memoryLimit string, want bool) {
+		t.Helper()
+		p := serveWith(t, served, "GOGC="+gogc, "GOMEMLIMIT="+memoryLimit)
+		defer p.exitCode()
+		defer p.signal(syscall.SIGTERM)
+		goroutines := get(t, "http://"+p.addresses["administration"]+"/debug/pprof/goroutine?debug=1")
+		if got := strings.Contains(goroutines, "/internal/garbage.Bound"); got != want {
+			t.Errorf("GOGC is %q and GOMEMLIMIT %q: garbage is bounded: %v, want %v", gogc, memoryLimit, got, want)
+		}
+	}
+	f("", "", true)
+	f("100", "", false)
+	f("", "4GiB", false)
+	f("off", "4GiB", false)
+}
+
 func get(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
