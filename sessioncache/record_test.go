@@ -199,6 +199,43 @@ func TestRecord(t *testing.T) {
 	}, "told", "a memo that cannot tell itself", 0)
 }
 
+// Waking makes garbage, which is what collections are for where many sessions are in use: one piece for all that is of one size, one for the
+// ids, and one for the memo when that is looked at.
+func TestP6WakingAllocatesLittle(t *testing.T) {
+	refs, r := asleep()
+	if n := testing.AllocsPerRun(1000, func() { r.wake(refs) }); n > 2 {
+		t.Errorf("waking takes %v allocations", n)
+	}
+	if n := testing.AllocsPerRun(1000, func() { r.wake(refs).session.FoldedMemo() }); n > 3 {
+		t.Errorf("waking takes %v allocations when the memo is looked at", n)
+	}
+}
+
+// BenchmarkWake measures what a hit of a session that sleeps takes more than one of a session that is awake, the look-up apart.
+func BenchmarkWake(b *testing.B) {
+	refs, r := asleep()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.wake(refs).session.FoldedMemo()
+	}
+}
+
+// asleep returns a record of a session as they usually are.
+func asleep() (*references, record) {
+	const id, identity = "8e00b158-2bd8-449a-8d5e-4df6d8ce4248", "0a6b1c0e-3f5c-4b0d-9a57-1d2c3b4a5968"
+	refs := newReferences()
+	var r record
+	for n := range uint64(3) { // from which the references are learned
+		s := &upstream.Session{
+			ID: id, IdentityID: identity[:35] + strconv.Itoa(int(n)), AAL: upstream.AAL1, Body: []byte(statement(n)),
+			AuthenticatedAt: time.Unix(1.7e9, 0), ExpiresAt: time.Unix(1.9e9, 0),
+		}
+		s.SetMemo(note("policy\x00" + s.IdentityID + fmt.Sprintf("person-%d@example.test", n) + s.ID + "aal1 and a name"))
+		r = newRecord(newEntry(digest{1}, upstream.Answer{Session: s}, 0, 0, new(Config)), refs, true)
+	}
+	return refs, r
+}
+
 // What the memos of all have in common is told once and not in each record.
 func TestMemosAreFolded(t *testing.T) {
 	refs := newReferences()
