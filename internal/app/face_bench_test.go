@@ -75,9 +75,10 @@ func contestants(tb testing.TB, h hit) (gate, bare memoryServer) {
 	return gate, bare
 }
 
-func gateServer(tb testing.TB) *proxy.Server {
-	cache := newCache(tb)
-	g := newGateOver(tb, cache, 2)
+func gateServer(tb testing.TB) *proxy.Server { return serverOf(tb, newGate(tb, 2)) }
+
+func serverOf(tb testing.TB, g *proxy.Gate) *proxy.Server {
+	tb.Helper()
 	m := metrics.New(metrics.BuildInfo{})
 	m.SetPolicy(g.Policy())
 	s := proxy.NewServer(proxy.Config{
