@@ -24,6 +24,8 @@ type engine struct {
 	busy   int
 	sent   int
 	freed  time.Duration // when there was a connection again after there had been none
+	looked clocks        // when a load that spins last looked for answers
+	away   time.Duration // when it did so again after it had not run for a while
 	due    *arrivals
 	buf    []byte
 	began  time.Time
@@ -165,6 +167,27 @@ func (e *engine) run() error {
 	}
 }
 
+// clocks are the time on the wall, and that for which this thread has run.
+type clocks struct{ wall, ran time.Duration }
+
+// mostAway is for how long a load that spins may not have run and still be believed about when an answer came.
+const mostAway = 50 * time.Microsecond
+
+// look notes that the load looks for answers, for which it may have slept. If it has not slept since it last looked, and did not run all the time
+// nevertheless, the processor had something else to do.
+func (e *engine) look(slept bool) error {
+	var ran unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ran); err != nil {
+		return os.NewSyscallError("clock_gettime", err)
+	}
+	now := clocks{time.Since(e.began), time.Duration(ran.Nano())}
+	if !slept && now.wall-e.looked.wall-(now.ran-e.looked.ran) > mostAway {
+		e.away = now.wall
+	}
+	e.looked = now
+	return nil
+}
+
 // send sends the requests that are due over the connections that are free. It reports whether there are more to come.
 func (e *engine) send() (waiting bool, err error) {
 	for {
@@ -221,6 +244,11 @@ func (e *engine) wait(events []unix.EpollEvent) (int, error) {
 		}
 	}
 	n, err := unix.EpollWait(e.epoll, events, timeout)
+	if e.plan.Spin {
+		if err := e.look(timeout > 0); err != nil {
+			return 0, err
+		}
+	}
 	if err == unix.EINTR {
 		return 0, nil
 	}
@@ -254,7 +282,11 @@ func (e *engine) receive(i int, now time.Duration) error {
 		return nil
 	}
 	e.result.Answers++
-	if e.plan.Rate > 0 {
+	switch {
+	case e.plan.Rate == 0:
+	case e.plan.Spin && c.due <= e.away:
+		e.result.Unseen++
+	default:
 		e.result.Latencies = append(e.result.Latencies, now-c.due)
 	}
 	if !e.plan.Anew { // else the server still has to close it

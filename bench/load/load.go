@@ -39,6 +39,9 @@ type Result struct {
 	Answers int64
 	// Latencies are counted from when each request was due, and sorted. They are those of an open loop.
 	Latencies []time.Duration
+	// Unseen is how many answers to a load that spins are not among them, since the load itself did not run while they came or while they
+	// were to be asked for: something else had its processor.
+	Unseen int
 	// Delays are how late each was sent by the load's own fault: after it was due and a connection was free. They are sorted.
 	Delays []time.Duration
 	// Overrun is set if requests still waited long after the last one had been due: the server cannot keep up.
