@@ -31,7 +31,7 @@
 // P6. A hit neither allocates nor waits for the service. In the hot table, where the sessions in use are, it takes no lock that all
 // hits share, unless something has been revoked since the last one. (Ristretto notes what is asked for in buffers of its own and
 // allocates a new one every 64 hits. And sessions are remembered as flat records, so that a million of them are no work for the garbage
-// collector: one that was not among the last few thousand that were asked for is woken first, which takes some hundred bytes.)
+// collector: one that was not among the last few thousand that were asked for is woken first, which takes about a kilobyte.)
 //
 // P7. Losing any write to the tables costs a question, never a wrong answer.
 package sessioncache

@@ -44,6 +44,7 @@ type entry struct {
 	checkedSeq atomic.Uint64 // revocations up to this one are known not to concern the entry
 	nextAsk    atomic.Int64  // a time.Duration since the Cache began: when the entry may next cause a question
 	nextOffer  atomic.Int64  // the same: when it may next be offered to the hot table
+	heldAt     atomic.Uint64 // handle of the record in the hot table, if it is there
 }
 
 // newEntry builds what is to be remembered of a, whose question began at askedAt.

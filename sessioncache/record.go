@@ -9,7 +9,7 @@ import (
 )
 
 // A record is an entry as it is remembered: one run of bytes without a pointer in it. The garbage collector follows every pointer in each of
-// its cycles, and a million entries with a dozen each would keep it busy. It is immutable, and garbage when nobody refers to it.
+// its cycles, and a million entries with a dozen each would keep it busy. It is immutable. Most are in slabs, from which it is copied.
 //
 // It is the digest of the credential, flags, and what else makes an entry; then what is seldom looked at, see rest.
 type record string

@@ -59,7 +59,10 @@ func (c *Cache) Remembered(limit int, want func(*upstream.Session) bool) (list [
 func (h *hotTable) each(f func(*entry) bool) {
 	h.admin.Lock() // it must not close meanwhile
 	defer h.admin.Unlock()
-	h.cache.IterValues(func(r record) bool { return f(r.wake(h.refs)) })
+	h.cache.IterValues(func(at handle) bool {
+		r, ok := h.records.get(at)
+		return ok && f(r.wake(h.refs))
+	})
 }
 
 // eachOf calls f with every entry of a table, until f reports true.

@@ -58,7 +58,8 @@ const gates = 64
 // be lost while the first stays, and a deletion may overtake a queued write. So nothing relies on what it holds: an entry is checked
 // in full whenever it is read, and entries are replaced, and deleted one by one only where a newer one cannot be remembered.
 type hotTable struct {
-	cache     *ristretto.Cache[uint64, record]
+	cache     *ristretto.Cache[uint64, handle]
+	records   slabs
 	refs      *references
 	awake     []atomic.Pointer[entry] // of the records that were looked at last, one for each place
 	evictions atomic.Uint64           // for want of room
@@ -82,20 +83,21 @@ const maxAwake = 1 << 13
 // newHotTable returns a table for so many sessions, whose records were made with refs.
 func newHotTable(size int, refs *references) (*hotTable, error) {
 	h := &hotTable{refs: refs, awake: make([]atomic.Pointer[entry], min(1<<bits.Len(uint(8*size)), maxAwake))}
-	cache, err := ristretto.NewCache(&ristretto.Config[uint64, record]{
+	cache, err := ristretto.NewCache(&ristretto.Config[uint64, handle]{
 		NumCounters:        4 * int64(size), // 14 bytes of memory a session; ten times as many as sessions are better by a hair, and take 48
 		MaxCost:            int64(size),     // an entry costs 1, so that as many fit as the operator said
 		IgnoreInternalCost: true,
 		BufferItems:        64,
 		// A digest is spread evenly already. The conflict hash stays unused: get compares the whole digest.
 		KeyToHash: func(key uint64) (uint64, uint64) { return key, 0 },
-		OnEvict: func(i *ristretto.Item[record]) {
+		OnEvict: func(i *ristretto.Item[handle]) {
 			// Ristretto calls this for expired and for cleared items too. Only a victim of a newcomer has a cost and no expiration.
 			if i.Cost > 0 && i.Expiration.IsZero() {
 				h.evictions.Add(1)
 			}
 		},
-		OnReject: func(*ristretto.Item[record]) { h.refusals.Add(1) },
+		OnReject: func(*ristretto.Item[handle]) { h.refusals.Add(1) },
+		OnExit:   h.records.remove, // of whatever the cache has no more, or never had
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create hot table: %w", err)
@@ -151,20 +153,21 @@ func (h *hotTable) gate(d digest) *gate { return &h.gates[d[15]%gates] }
 func (h *hotTable) get(d digest) *entry {
 	g := h.gate(d)
 	g.RLock()
-	r, ok := h.cache.Get(hotKey(d))
+	at, ok := h.cache.Get(hotKey(d))
 	g.RUnlock()
 	if !ok {
 		return nil
 	}
 	place := h.place(d)
-	// Records are equal at a glance if they are the same one.
-	if e := place.Load(); e != nil && e.digest == d && e.record == r {
+	if e := place.Load(); e != nil && e.digest == d && e.heldAt.Load() == uint64(at) {
 		return e
 	}
-	if !r.of(d) {
+	r, ok := h.records.get(at)
+	if !ok || !r.of(d) {
 		return nil
 	}
 	e := r.wake(h.refs)
+	e.heldAt.Store(uint64(at))
 	place.Store(e)
 	return e
 }
@@ -185,14 +188,17 @@ func (h *hotTable) offer(e *entry, at moment) {
 	}
 	// A little longer, each its own: ristretto removes what expires in batches, and many that came together should not go together.
 	ttl += rand.N(ttl/8 + 1)
+	record := h.records.put(e.record)
 	g := h.gate(e.digest)
 	g.RLock()
-	taken := h.cache.SetWithTTL(hotKey(e.digest), e.record, 1, ttl)
+	taken := record != 0 && h.cache.SetWithTTL(hotKey(e.digest), record, 1, ttl)
 	g.RUnlock()
 	if !taken {
+		h.records.remove(record)
 		h.refusals.Add(1)
 		return
 	}
+	e.heldAt.Store(uint64(record))
 	h.place(e.digest).Store(e)
 }
 
