@@ -327,7 +327,7 @@ func (c *Cache) land(f *flight) {
 			c.hot.offer(f.kept, at)
 		}
 		c.negatives.Remove(f.digest)
-	case f.entry != nil: // It could not be remembered, and then nothing older is.
+	case f.entry != nil: // It could not be remembered, and then nothing older is, as far as that can be seen to: see hotTable.
 		c.newcomers(f.joined).Remove(f.digest)
 		c.hot.drop(f.digest)
 		c.negatives.Remove(f.digest)

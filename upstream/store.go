@@ -24,6 +24,11 @@ var ErrNoSession = errors.New("no session")
 // anything twice. A definite error that wraps it, for what no question can carry, says nothing about the service.
 var ErrNotSent = errors.New("question was not sent")
 
+// ErrBadQuestion is wrapped by errors of a Store whose question was taken for a bad one, as with status 400 or 431, by the service or by what
+// stands in front of it. It is an outage, since nothing was said about a session. But it comes of what the client presented, and says nothing
+// about the service.
+var ErrBadQuestion = errors.New("question was taken for a bad one")
+
 // ErrLimited is wrapped by errors of a Store that did not ask, because too many credentials that nobody knows came from where this one did
 // ([Credential.From]). It says nothing of the credential, and nothing of the service.
 var ErrLimited = errors.New("client presented too many unknown credentials")

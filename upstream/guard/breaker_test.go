@@ -146,6 +146,18 @@ func TestBreakerAndDefiniteAnswers(t *testing.T) {
 	f(upstreamtest.AAL2Refusal())
 }
 
+// What is taken for a bad question, for what a client presented, says nothing about the service, however often that comes.
+func TestBreakerAndBadQuestions(t *testing.T) {
+	s := newSwitchboard()
+	s.fake.Fail(fmt.Errorf("status 400: %w", upstream.ErrBadQuestion))
+	for range 20 {
+		s.want(t, upstream.ErrBadQuestion, true)
+	}
+	s.wantOpen(t, false)
+	s.fake.Fail(nil)
+	s.want(t, nil, true)
+}
+
 // What a caller gives up says nothing about the service: it neither opens the breaker nor interrupts a row of outages.
 func TestBreakerAndCancelledQuestions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -91,7 +91,9 @@ func New(store upstream.Store, cfg Config) *Guard {
 		Timeout:      cmp.Or(cfg.OpenFor, time.Second),
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsSuccessful: func(err error) bool { return err == nil || upstream.Definite(err) },
-		IsExcluded:   func(err error) bool { return errors.Is(err, errAbandoned) || Unasked(err) },
+		IsExcluded: func(err error) bool {
+			return errors.Is(err, errAbandoned) || Unasked(err) || errors.Is(err, upstream.ErrBadQuestion)
+		},
 	})
 	return g
 }

@@ -15,7 +15,7 @@ import (
 const maxClients = 1 << 16
 
 // shares give every client an equal share of the questions about credentials that turn out to be nobody's. A question costs while it is
-// under way, and goes on costing if the service says no. So an office behind one address can sign in at once, and whoever tries tokens
+// under way, and goes on costing if the service says no, or takes it for a bad one. So an office behind one address can sign in at once, and whoever tries tokens
 // soon has to wait.
 //
 // They are a GCRA, which keeps one time for each client: the one at which all of its questions will have been paid for.
@@ -80,6 +80,6 @@ func (s *shares) ask(from netip.Addr, question func() error) error {
 		}
 	}()
 	err := question()
-	nobodys = errors.Is(err, upstream.ErrNoSession)
+	nobodys = errors.Is(err, upstream.ErrNoSession) || errors.Is(err, upstream.ErrBadQuestion)
 	return err
 }

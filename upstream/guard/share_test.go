@@ -60,6 +60,22 @@ func TestUnknownCredentialsAreShared(t *testing.T) {
 	})
 }
 
+// Questions that are taken for bad ones cost like those that end in a no: who presents what no server takes soon has to wait.
+func TestBadQuestionsCost(t *testing.T) {
+	fake := newFake()
+	g := guard.New(fake, guard.Config{UnknownPerClient: 10})
+	fake.Fail(upstream.ErrBadQuestion)
+	for i := range 20 {
+		want := upstream.ErrBadQuestion
+		if i >= 10 {
+			want = upstream.ErrLimited
+		}
+		if _, err := g.Session(t.Context(), from("192.0.2.1", i)); !errors.Is(err, want) {
+			t.Errorf("question %d: error %v, want %v", i, err, want)
+		}
+	}
+}
+
 // An office behind one address signs in at nine: as many as there are, and again and again, if no more than the share are asked about at
 // once. Refusals and outages cost nothing either.
 func TestOnlyANoCosts(t *testing.T) {

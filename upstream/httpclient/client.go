@@ -91,15 +91,15 @@ func (c *Client) URL(path string) *url.URL { return c.base.JoinPath(path) }
 // Close closes the connections that are idle. Questions in flight end by themselves.
 func (c *Client) Close() { c.conns.close() }
 
-// Ask sends one question. It is sent again, over another connection, when one that was kept turns out to be closed: a GET, which is
+// Ask sends one question. It is sent again, once and over a new connection, when one that was kept turns out to be closed: a GET, which is
 // harmless, and anything else only if no byte of it was sent. An error is an outage.
 func (c *Client) Ask(ctx context.Context, q Question) (Reply, error) {
 	if err := q.Check(); err != nil {
 		return Reply{}, fmt.Errorf("ask session service: %w: %w", upstream.ErrNotSent, err)
 	}
 	sent := false
-	for {
-		r, again, err := c.once(ctx, &q, &sent)
+	for fresh := false; ; fresh = true {
+		r, again, err := c.once(ctx, &q, &sent, fresh)
 		switch {
 		case again:
 			continue
@@ -113,9 +113,10 @@ func (c *Client) Ask(ctx context.Context, q Question) (Reply, error) {
 	}
 }
 
-// once sends a question over one connection, and notes in sent that it did. It reports whether the question is to be asked again.
-func (c *Client) once(ctx context.Context, q *Question, sent *bool) (r Reply, again bool, err error) {
-	conn, err := c.conns.take(ctx)
+// once sends a question over one connection, a new one if it is to be fresh, and notes in sent that it did. It reports whether the question is
+// to be asked again.
+func (c *Client) once(ctx context.Context, q *Question, sent *bool, fresh bool) (r Reply, again bool, err error) {
+	conn, err := c.conns.take(ctx, fresh)
 	if err != nil { // what a dial or a handshake says holds nothing of the question
 		if !*sent {
 			err = fmt.Errorf("%w: %w", upstream.ErrNotSent, err)
@@ -126,7 +127,7 @@ func (c *Client) once(ctx context.Context, q *Question, sent *bool) (r Reply, ag
 	r, err = conn.ask(ctx, c.lines, q)
 	*sent = *sent || conn.sent
 	// Whoever closes a connection because nothing came over it may say 408 as he does (RFC 9110 section 15.5.9).
-	unheard := err != nil && !conn.answered || err == nil && r.Status == http.StatusRequestTimeout
+	unheard := err != nil && !conn.answered || err == nil && r.Status == http.StatusRequestTimeout && !conn.fit
 	again = unheard && conn.kept && (q.repeatable() || !conn.sent) && ctx.Err() == nil
 	return r, again, err
 }

@@ -114,7 +114,7 @@ func (c *conn) isQuiet() bool {
 	defer func() { c.hush.on = false }()
 	var b [1]byte
 	_, err := c.Conn.Read(b[:])
-	return errors.Is(err, os.ErrDeadlineExceeded)
+	return errors.Is(err, os.ErrDeadlineExceeded) && c.hush.between()
 }
 
 // cut closes the connection without a word, and so without waiting: TLS would say goodbye, which takes seconds where nobody reads it.

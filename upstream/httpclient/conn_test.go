@@ -233,6 +233,26 @@ func TestConnectionIsKeptOverTLS(t *testing.T) {
 	}
 }
 
+// TestHalfARecord holds that what has come in part of an answer that nobody asked for is not waited for, and taken for the next answer.
+func TestHalfARecord(t *testing.T) {
+	c := newLine(t, true, func(l *line) {
+		if l.hear(); l.number > 1 {
+			l.say(second)
+			return
+		}
+		socket := l.Conn.(*tls.Conn).NetConn().(*corked)
+		socket.held = []byte{}
+		l.say(first)
+		l.say("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked")
+		most := len(socket.held) - 10
+		_, _ = socket.Conn.Write(socket.held[:most])
+		l.hear()
+		_, _ = socket.Conn.Write(socket.held[most:])
+	})
+	wantSaid(t, c, http.MethodGet, "first")
+	wantSaid(t, c, http.MethodGet, "second")
+}
+
 // TestHalfAnAnswerIsNotAskedAgain holds that a question is not repeated once anything of its answer has come.
 func TestHalfAnAnswerIsNotAskedAgain(t *testing.T) {
 	var asked atomic.Int32

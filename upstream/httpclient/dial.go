@@ -58,12 +58,36 @@ type hush struct {
 	net.Conn
 	quiet *quiet
 	on    bool
+
+	head []byte // of the record that has begun; its header in part, or empty
+	left int    // of that record, after its header
 }
+
+// note follows where records end (RFC 8446 section 5.1).
+func (h *hush) note(p []byte) {
+	for len(p) > 0 {
+		if h.left > 0 {
+			n := min(h.left, len(p))
+			h.left, p = h.left-n, p[n:]
+			continue
+		}
+		n := min(5-len(h.head), len(p))
+		h.head, p = append(h.head, p[:n]...), p[n:]
+		if len(h.head) == 5 {
+			h.left, h.head = int(h.head[3])<<8|int(h.head[4]), h.head[:0]
+		}
+	}
+}
+
+// between reports whether all records that have begun have come to their end.
+func (h *hush) between() bool { return h.left == 0 && len(h.head) == 0 }
 
 // Read fails as after a deadline where it would wait; TLS can go on after that.
 func (h *hush) Read(p []byte) (int, error) {
 	if h.on && h.quiet.now() {
 		return 0, os.ErrDeadlineExceeded
 	}
-	return h.Conn.Read(p)
+	n, err := h.Conn.Read(p)
+	h.note(p[:n])
+	return n, err
 }

@@ -34,13 +34,15 @@ func newPool(d *dialer, most int) *pool {
 	return p
 }
 
-// take returns the connection that was used last and is still good, or a new one. It waits while all are in use.
-func (p *pool) take(ctx context.Context) (*conn, error) {
+// take returns the connection that was used last and is still good, or a new one; fresh asks for a new one. It waits while all are in use.
+func (p *pool) take(ctx context.Context, fresh bool) (*conn, error) {
 	if err := p.enter(ctx); err != nil {
 		return nil, err
 	}
-	if c := p.reuse(); c != nil {
-		return c, nil
+	if !fresh {
+		if c := p.reuse(); c != nil {
+			return c, nil
+		}
 	}
 	return p.open(ctx)
 }

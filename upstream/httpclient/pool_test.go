@@ -219,6 +219,41 @@ func TestTimeoutAnswer(t *testing.T) {
 	f(http.MethodPost, "408") // which may have been about the question
 }
 
+// TestRepeatedOnce holds that no question reaches the service more than twice, whatever becomes of it there.
+func TestRepeatedOnce(t *testing.T) {
+	f := func(answer string, want int32) {
+		t.Helper()
+		const connections = 5
+		var waiting sync.WaitGroup
+		waiting.Add(connections)
+		var asked atomic.Int32
+		c := newLine(t, false, func(l *line) {
+			for l.hear() == "GET /warm " {
+				waiting.Done()
+				waiting.Wait()
+				l.say(first)
+			}
+			asked.Add(1)
+			for l.say(answer); answer != "" && l.hear() != ""; l.say(answer) {
+				asked.Add(1)
+			}
+		})
+		var warming sync.WaitGroup
+		for range connections {
+			warming.Go(func() { _, _ = c.Ask(t.Context(), httpclient.Question{URL: c.URL("/warm")}) })
+		}
+		warming.Wait()
+		_, _ = c.Ask(t.Context(), httpclient.Question{URL: c.URL("/x")})
+		if n := asked.Load(); n != want {
+			t.Errorf("%q: the question reached the service %d times, want %d", answer, n, want)
+		}
+		c.Close()
+	}
+	f("", 2) // it closes the connection, as where a worker dies of the question
+	f("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", 1)
+	f("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 2)
+}
+
 // TestPanic holds that a panic leaves the place of a connection to others.
 func TestPanic(t *testing.T) {
 	dials := 0

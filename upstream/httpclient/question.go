@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -82,6 +83,7 @@ func (q *Question) append(b []byte, lines string) []byte {
 			b = appendLine(b, name, value)
 		}
 	}
+	b = slices.Grow(b, len(q.Proof.Header)+len(q.Proof.Value)+len(q.Body)+8) // so that no copy of the proof is left behind
 	if q.Proof.Header != "" {
 		b = appendLine(b, q.Proof.Header, q.Proof.Value)
 	}

@@ -86,7 +86,8 @@ func (r *Reply) Pass(renewed []upstream.Field, names ...string) upstream.Reply {
 }
 
 // Outage says what a status means that is no answer, and where to look. It tells nothing of the body. question is the path that was asked,
-// and names the API that must be there. After too many questions it wraps a [*upstream.Pause], if the service says for how long.
+// and names the API that must be there. After too many questions it wraps a [*upstream.Pause], if the service says for how long, and after one
+// that was taken for a bad one [upstream.ErrBadQuestion].
 func (r *Reply) Outage(question string) error {
 	hint := "this is no answer of a session service: check its url, and what stands in front of it"
 	switch {
@@ -94,6 +95,8 @@ func (r *Reply) Outage(question string) error {
 		hint = "there is no " + question + ": the url must lead to the service's public API, path prefix included"
 	case r.Status == http.StatusForbidden, r.Status == http.StatusUnauthorized:
 		hint = "this is not the service's own: look at what stands in front of it, such as a firewall"
+	case r.blamesQuestion():
+		hint = "this is no answer of a session service: let what stands in front of it pass on lines of 16 KiB"
 	case r.Status == http.StatusTooManyRequests:
 		hint = "it is asked too often: believe sessions for longer, or raise its limit"
 	case r.Status >= 500:
@@ -104,5 +107,20 @@ func (r *Reply) Outage(question string) error {
 	if pause := r.Pause(); pause > 0 && r.Status == http.StatusTooManyRequests {
 		return fmt.Errorf("ask session service: status %d: %s: %w", r.Status, hint, &upstream.Pause{For: pause})
 	}
+	if r.blamesQuestion() {
+		return fmt.Errorf("ask session service: status %d: %s: %w", r.Status, hint, upstream.ErrBadQuestion)
+	}
 	return fmt.Errorf("ask session service: status %d: %s", r.Status, hint)
+}
+
+// blamesQuestion reports whether the status is one with which servers and firewalls turn away what they do not like the look of, such as a long
+// line or a suspicious value. Those that depend on the address alone are not among them.
+func (r *Reply) blamesQuestion() bool {
+	switch r.Status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotAcceptable, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
+		http.StatusUnsupportedMediaType, http.StatusExpectationFailed, http.StatusUnprocessableEntity,
+		http.StatusRequestHeaderFieldsTooLarge, http.StatusUnavailableForLegalReasons:
+		return true
+	}
+	return false
 }

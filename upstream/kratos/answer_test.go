@@ -120,6 +120,19 @@ func TestSessionOutage(t *testing.T) {
 		}
 	}
 	const aal2 = upstreamtest.AAL2Body
+	blames := func(want bool, status int) {
+		t.Helper()
+		_, client := newPeer(t, say(response(status, "<html>whisper</html>", "Content-Type: text/html")))
+		if _, err := client.Session(t.Context(), upstreamtest.Cookie(cookieName, "secret")); errors.Is(err, upstream.ErrBadQuestion) != want {
+			t.Errorf("status %d blames the question: %v, want %v", status, err, want)
+		}
+	}
+	for _, status := range []int{400, 403, 406, 413, 414, 422, 431} {
+		blames(true, status)
+	}
+	for _, status := range []int{302, 401, 404, 405, 408, 429, 500, 502, 503} { // of the address, or the service
+		blames(false, status)
+	}
 
 	f("status 302: redirects are not followed", say(response(302, goodBody, "Location: /whisper")))
 	f("status 307", say(response(307, goodBody, "Location: http://127.0.0.1:4433/whisper", identityLine)))
