@@ -22,14 +22,37 @@ type watch struct {
 	mu       sync.Mutex
 	since    time.Time // zero while the service answers
 	failures int
+
+	badTold time.Time // when the operator was last told of a bad question
+	bad     int       // how many there were since
 }
+
+// tellOfBadEvery is how often the operator is told of questions that were taken for bad ones, of which clients can cause many.
+const tellOfBadEvery = time.Minute
 
 func (w *watch) Session(ctx context.Context, c upstream.Credential) (upstream.Answer, error) {
 	a, err := w.store.Session(ctx, c)
-	if !guard.Unasked(err) && !errors.Is(ctx.Err(), context.Canceled) { // neither says anything of the service
+	switch {
+	case guard.Unasked(err) || errors.Is(ctx.Err(), context.Canceled): // neither says anything of the service
+	case errors.Is(err, upstream.ErrBadQuestion):
+		w.heardBad(err)
+	default:
 		w.heard(err)
 	}
 	return a, err
+}
+
+// heardBad notes that a question was taken for a bad one, which is no failure of the service.
+func (w *watch) heardBad(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if time.Since(w.badTold) < tellOfBadEvery {
+		w.bad++
+		return
+	}
+	w.logger.Warn("question to the session service was turned away: whoever presented the credential gets 503", "url", w.url, "error", err,
+		"not_logged", w.bad)
+	w.badTold, w.bad = time.Now(), 0
 }
 
 // heard notes what became of a question.
