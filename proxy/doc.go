@@ -4,11 +4,11 @@
 // are faces that need no session: the keys of signed tokens, messages about sessions that have ended, and the session services' own APIs.
 //
 //	bytes → fasthttp → request → Target and Presented → Gate.Decide → refuse, or pass on
-//	     ↘ lane → request → Target and Presented → Gate.Recall → answer
+//	     ↘ lane → request → Target and Presented → Gate.Recall, or else Gate.Decide → answer, or pass on
 //
 // There are two ways for a request. The long one is fasthttp's, and all that is hard about HTTP is done there, and there only. The short one
-// is the lane: our own loop in front, for requests that are plain in every byte and may pass by what is remembered. It serves those as the
-// long way would, in the same words, and hands every other over as if it had not looked at it.
+// is the lane: our own loop in front, for requests that are plain in every byte and may pass. It serves those as the long way would, in the
+// same words, and hands every other over: as if it had not looked at it, or with what was decided.
 //
 // # What it promises
 //

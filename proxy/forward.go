@@ -37,18 +37,14 @@ func (r *request) forward(app *App, head []byte) {
 
 // An asked is an application that has been asked, and what came of that.
 type asked struct {
-	app     *App
-	began   time.Time
-	conn    *appConn // by which the answer comes; nil if there is none
-	err     error    // why not
-	failure any      // what a panic left
+	app   *App
+	began time.Time
+	conn  *appConn // by which the answer comes; nil if there is none
+	err   error    // why not
 }
 
 // goOn goes on with a request that the lane has sent to the application, where the answer is none that the lane can pass on.
 func (r *request) goOn() {
-	if r.asked.failure != nil {
-		panic(r.asked.failure)
-	}
 	if r.asked.conn == nil {
 		r.answered(r.asked.err)
 		return

@@ -13,15 +13,16 @@ func (r *request) forwardAuth() {
 		// The proxy passes a WebSocket handshake on. Nothing is upgraded here, and some wait for the connection to end.
 		r.last = true
 	}
-	decision := r.judgeDescribed()
-	if decision.Verdict != policy.Allowed {
-		r.refuse(decision)
+	if r.decided == 0 { // or else the lane has
+		r.decision = r.judgeDescribed()
+	}
+	if r.decision.Verdict != policy.Allowed {
+		r.refuse(r.decision)
 		return
 	}
-	r.decision = decision
 	r.ctx.SetStatusCode(fasthttp.StatusOK)
 	r.tellFront(&r.ctx.Response.Header)
-	r.renew(decision.Renewed)
+	r.renew(r.decision.Renewed)
 }
 
 // tellFront tells a front proxy of a request that may pass.

@@ -15,7 +15,7 @@ type extent struct{ head, body int }
 
 // A handed is a connection in the hands of fasthttp. It gives out what the lane has read already before anything else. Where a request
 // ends is known of most, and then fasthttp gets that one only: when it asks for the next, it is told that there is none, and the lane has
-// the connection back. So a request that has to wait for the session service does not condemn those after it to the long way.
+// the connection back. So a request that is refused does not condemn those after it to the long way.
 type handed struct {
 	*conn
 	early   []byte // what was read already, of what is to be given out

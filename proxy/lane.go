@@ -6,16 +6,13 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
-
-	"github.com/valyala/fasthttp"
-
-	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
-// A lane is the short way of a connection's requests: that of the plainest ones, when they are answered from memory. It knows nothing of
-// what is hard about HTTP. What is not plain, and what is not allowed at once, goes the long way, which is fasthttp's, as if there were no
-// lane: the bytes that were read so far are handed over, and nobody has been told of the request. So the lane never refuses anything, and
-// cannot disagree with the long way about what it does not serve.
+// A lane is the short way of a connection's requests: that of the plainest ones, when they may pass. It knows nothing of what is hard about
+// HTTP. What is not plain goes the long way, which is fasthttp's, as if there were no lane: the bytes that were read so far are handed over,
+// and nobody has been told of the request. What is plain is decided on in the lane, by what is remembered or as the session service says, and
+// goes the long way together with the decision if that is anything but a plain permission. So nothing is asked or told twice, the lane never
+// refuses anything, and it cannot disagree with the long way about what it does not serve.
 type lane struct {
 	conn       *conn
 	memory     *laneMemory // nil while nothing has been read: an idle connection holds none
@@ -24,8 +21,8 @@ type lane struct {
 	brisk      bool        // that was soon after the one before
 	unsure     bool        // it has not been looked whether the client has ended its side
 	began      bool        // the head of a request is there in part, and its time is running
-	next       extent      // of the request that leaves or passes
-	passing    *request    // which passes
+	next       extent      // of the request that leaves, waits or passes
+	current    *request    // which waits or passes
 	failure    error       // why nothing more can be read
 	socket     socket
 }
@@ -49,6 +46,7 @@ type turn uint8
 
 const (
 	stay  turn = iota // the next request is to be read, or the rest of this one
+	ask               // this request waits for the session service
 	pass              // this request goes on to the application
 	leave             // this request goes the long way
 	end               // the connection ends
@@ -70,20 +68,13 @@ func (c *conn) serve() {
 	l.openSocket()
 	c.ours.Store(true)
 	for {
-		t := l.run()
-		if t == pass {
-			t = l.passOn()
-		}
-		switch t {
+		switch l.goOn(l.run()) {
 		case leave:
 			if !l.handOver() {
 				return
 			}
 		case end:
-			if r := l.passing; r != nil { // earlier answers could not be sent
-				r.asked.app.cfg.Observer.Cut(ByClient)
-				r.abandon(policy.Allowed, policy.ClientGone, statusClientGone)
-			}
+			l.drop()
 			l.release()
 			c.ours.Store(false)
 			_ = c.Close()
@@ -283,25 +274,23 @@ func (l *lane) request() (size int, t turn) {
 	l.next = extent{head: whole}
 	r.Server, r.conn, r.began = s, c, time.Now()
 	r.place()
-	if !r.recall() {
+	if !r.prepare() {
 		r.release()
 		return 0, leave
 	}
-	s.cfg.Observer.Began(r.face)
-	if r.face == ProxyFace {
-		l.passing = r
+	if !r.recall() {
+		l.current = r
+		return 0, ask
+	}
+	if !r.complete() {
+		r.release()
+		return 0, leave
+	}
+	if r.begin(); r.face == ProxyFace {
+		l.current = r
 		return 0, pass
 	}
-	last := r.last || s.down.Load()
-	l.memory.out = r.appendAnswer(l.memory.out, last)
-	now := r.now()
-	l.answered(now)
-	r.conclude(fasthttp.StatusOK, now)
-	c.heard.Store(false)
-	if last {
-		return whole, end
-	}
-	return whole, stay
+	return whole, l.answer(r, r.began)
 }
 
 // acquire gets what the lane needs to serve.

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/hostile"
+	"github.com/gatehouse-proxy/gatehouse/proxy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -111,7 +112,17 @@ type outcome struct {
 	Heads    []string // of the requests that the application got
 	Decided  []observation
 	Limited  []string
+	Told     told
 	Asked    []question // what was not to come from memory, of any age
+	Looked   []question // all
+}
+
+// told is what else an observer was told.
+type told struct {
+	Began, Ended, Large int
+	Foreign             []proxy.Dialect
+	App                 []int
+	Cut                 []proxy.Side
 }
 
 // send sends the pieces on one connection, the way of g, and returns what becomes of it.
@@ -138,7 +149,9 @@ func (w *way) send(t testing.TB, pieces []string) (o outcome) {
 	for _, l := range w.observer.limited {
 		o.Limited = append(o.Limited, l.String())
 	}
+	o.Told = told{w.observer.began, w.observer.ended, w.observer.large, w.observer.foreign, w.observer.app, w.observer.cut}
 	w.observer.decided, w.observer.limited = nil, nil
+	w.observer.began, w.observer.ended, w.observer.large, w.observer.foreign, w.observer.app, w.observer.cut = 0, 0, 0, nil, nil, nil
 	w.observer.mu.Unlock()
 	w.sessions.mu.Lock()
 	for _, q := range w.sessions.asked {
@@ -146,7 +159,7 @@ func (w *way) send(t testing.TB, pieces []string) (o outcome) {
 			o.Asked = append(o.Asked, q)
 		}
 	}
-	w.sessions.asked = nil
+	o.Looked, w.sessions.asked = w.sessions.asked, nil
 	w.sessions.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -184,7 +197,7 @@ func normalised(received string) string {
 func (ways *twoWays) compare(t testing.TB, pieces ...string) (short, long outcome) {
 	t.Helper()
 	short, long = ways.both[0].send(t, pieces), ways.both[1].send(t, pieces)
-	if diff := cmp.Diff(long, short, cmpopts.IgnoreFields(outcome{}, "Bytes"), cmp.AllowUnexported(question{})); diff != "" {
+	if diff := cmp.Diff(long, short, cmpopts.IgnoreFields(outcome{}, "Bytes", "Looked"), cmp.AllowUnexported(question{})); diff != "" {
 		t.Errorf("%.2000q (-by fasthttp +by the lane):\n%s", pieces, diff)
 	}
 	return short, long

@@ -94,7 +94,7 @@ func (l *lane) stepOnSocket(fd uintptr) (done bool) {
 	}
 }
 
-// serveOnSocket serves what has been read, and sends what the socket takes of the answers. Requests that pass are passed on within the step,
+// serveOnSocket serves what has been read, and sends what the socket takes of the answers. Requests that wait or pass do so within the step,
 // so that what the client sends meanwhile is noted.
 func (l *lane) serveOnSocket(fd uintptr) {
 	for {
@@ -102,10 +102,10 @@ func (l *lane) serveOnSocket(fd uintptr) {
 		if l.unsent() {
 			l.sendNow(fd)
 		}
-		if l.socket.turn != pass || l.unsent() {
+		if t := l.socket.turn; t != ask && t != pass || l.unsent() {
 			return
 		}
-		if l.socket.turn = l.passOn(); l.socket.turn != stay || l.idle() {
+		if l.socket.turn = l.goOn(l.socket.turn); l.socket.turn != stay || l.idle() {
 			return
 		}
 	}

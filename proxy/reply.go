@@ -15,8 +15,8 @@ import (
 // passOn sends the request that passes to the application, and the answer to the client. Where there is none, or none that is plain, the
 // request goes on the long way from there.
 func (l *lane) passOn() (t turn) {
-	r := l.passing
-	l.passing = nil
+	r := l.current
+	l.current = nil
 	concluded, app := false, r.asked.app
 	var held *appConn // which nobody else gives back yet
 	defer func() {
@@ -61,7 +61,7 @@ func (l *lane) failed(r *request, concluded bool, failure any) turn {
 		r.asked.app.drop(c)
 	}
 	l.memory.out = l.memory.out[:0]
-	r.asked.conn, r.asked.failure = nil, failure
+	r.asked.conn, r.panicked = nil, &panicked{failure, debug.Stack()}
 	l.conn.begun = r
 	return leave
 }

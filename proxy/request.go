@@ -40,6 +40,8 @@ type request struct {
 	fault      fault        // of what a front proxy says of the request
 	described  *Description // if it came by Judge, and then ctx has a response only
 
+	panicked *panicked // in the lane, to be answered for on the long way; nil if nothing has
+
 	once      bool   // it must not be sent again, whatever its method
 	sent      bool   // something of it may have reached the application
 	handshake bool   // it asks for a WebSocket
@@ -81,12 +83,22 @@ func (r *request) place() {
 	r.last = r.headErr != nil || listedIn(r.head.connection, []byte("close")) // if its end is in doubt, so is where the next one begins
 }
 
+// A panicked is what a panic left, and where that was.
+type panicked struct {
+	failure any
+	stack   []byte
+}
+
 // finish ends a request that fasthttp answers. It is the last that is done with r. failure is what a panic left, which fasthttp would let
 // end the process.
 func (r *request) finish(failure any) {
 	if failure != nil {
+		stack := debug.Stack()
+		if r.panicked != nil {
+			stack = r.panicked.stack
+		}
 		r.cfg.Logger.Error("panic while serving a request: nothing was let through", "face", r.face.String(), "panic", failure,
-			"stack", string(debug.Stack()))
+			"stack", string(stack))
 		r.ctx.Response.Reset()
 		r.decision = policy.Decision{Verdict: policy.Unavailable, Reason: policy.InternalError}
 		r.answer(fasthttp.StatusInternalServerError)
@@ -190,7 +202,7 @@ func malformed(reason policy.Reason) policy.Decision {
 	return policy.Decision{Verdict: policy.Malformed, Reason: reason}
 }
 
-// proxy judges the request, unless expect has done so, and passes it on if it may pass.
+// proxy judges the request, unless expect or the lane has done so, and passes it on if it may pass.
 func (r *request) proxy() {
 	if r.asked.app != nil {
 		r.goOn()

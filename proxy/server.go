@@ -153,8 +153,8 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// littleBuffer is what most requests fit into. A buffer is held for as long as a request waits for the session service, and when many do, as
-// after a restart, the memory for the largest head that is allowed would cost more time than all else about them.
+// littleBuffer is what most requests fit into. A buffer is held for as long as a request waits for somebody, and when many do, as after a
+// restart, the memory for the largest head that is allowed would cost more time than all else about them.
 const littleBuffer = 8 << 10
 
 // longWay returns what serves requests that do not take the lane. Their heads, and what comes with them, are read into a buffer of so many bytes.
@@ -241,16 +241,21 @@ func (s *Server) Tunnels() int { return s.tunnels.count() }
 // handle serves one request by the face that its path names.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	r, judged := ctx.UserValue(judgedKey{}).(*request)
+	begun := false
 	if !judged {
 		r = s.connOf(ctx).takeBegun()
+		begun = r != nil
 	}
 	if r == nil {
 		r = s.newRequest(ctx, ctx.Time())
 	}
-	if r.ctx = ctx; r.asked.app == nil {
+	if r.ctx = ctx; !begun {
 		s.cfg.Observer.Began(r.face)
 	}
 	defer func() { r.finish(recover()) }()
+	if r.panicked != nil {
+		panic(r.panicked.failure)
+	}
 	if r.face != ProxyFace && r.face != SessionAPIFace {
 		r.ownAnswer()
 	}

@@ -21,6 +21,10 @@ func (r *request) whoami() {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return
 	}
+	if r.decided != 0 { // by the lane
+		r.whoamiDecided()
+		return
+	}
 	service := r.serviceHere(fasthttp.MethodGet)
 	if service == nil {
 		r.refuse(policy.Decision{Verdict: policy.Denied, Reason: policy.NoService})
@@ -40,26 +44,40 @@ func (r *request) whoami() {
 	case len(query) > 0 && service.Passthrough != nil:
 		r.whoamiPassedThrough(query)
 	default:
-		answer, err := service.statements().Lookup(r.base, r.credential.Credential, r.head.wantedAge())
-		if err != nil {
-			r.whoamiFailed(err)
-			return
-		}
-		r.whoamiKnown(&answer)
+		r.askWhoami()
+		r.whoamiDecided()
 	}
 }
 
-// whoamiKnown answers with a session.
-func (r *request) whoamiKnown(answer *upstream.Answer) {
-	words, kept := answer.Session.Words()
+// askWhoami asks whose session it is.
+func (r *request) askWhoami() {
+	answer, err := r.service.statements().Lookup(r.base, r.credential.Credential, r.head.wantedAge())
+	if r.decision = stating(&answer); err != nil {
+		r.decision = policy.Decision{Err: err}
+	}
+}
+
+// stating is the decision to tell what is known of a session.
+func stating(a *upstream.Answer) policy.Decision {
+	return policy.Decision{
+		Verdict: policy.Allowed, Reason: policy.SessionValid, Session: a.Session, Renewed: a.Renewed, Source: a.Source,
+	}
+}
+
+// whoamiDecided answers with the session, or for a question that brought none.
+func (r *request) whoamiDecided() {
+	if err := r.decision.Err; err != nil {
+		r.whoamiFailed(err)
+		return
+	}
+	words, kept := r.decision.Session.Words()
 	if !kept { // they must be
 		r.whoamiFailed(policy.ErrForgotten)
 		return
 	}
-	r.decision = policy.Decision{Verdict: policy.Allowed, Reason: policy.SessionValid, Session: answer.Session, Source: answer.Source}
 	r.ctx.Response.Header.SetContentTypeBytes(r.whoamiType())
 	r.tellWhoami(&r.ctx.Response.Header)
-	r.renew(answer.Renewed)
+	r.renew(r.decision.Renewed)
 	r.ctx.Response.SetBodyRaw(words) // immutable, so that they need not be copied
 }
 
