@@ -278,6 +278,44 @@ func TestWhoLeavesWhileTheLaneWaits(t *testing.T) {
 	}
 }
 
+// A piped listener hands out one end of a pipe.
+type piped struct {
+	net.Listener
+	ends chan net.Conn
+}
+
+func (l piped) Accept() (net.Conn, error) {
+	if c, ok := <-l.ends; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+// Nobody is asked for a client who has not taken the answers before, and has gone.
+func TestWhoTakesNoAnswerBeforeTheLaneWaits(t *testing.T) {
+	for name, sent := range slowRequests() {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, end := net.Pipe()
+		ends := make(chan net.Conn, 1)
+		ends <- end
+		close(ends)
+		g := newGateway(t, answering(t, ok("hello")), func(s *setup) { s.Listener = piped{ln, ends} })
+		if _, err := client.Write([]byte(request("GET", "/sessions/whoami", "", alice) + sent)); err != nil {
+			t.Fatal(err)
+		}
+		_ = client.Close()
+		for deadline := time.Now().Add(patience); g.Connections() > 0 && time.Now().Before(deadline); {
+			runtime.Gosched()
+		}
+		if n := len(g.sessions.questions()); n != 1 || g.observer.began != 1 || g.observer.ended != 1 || strings.Contains(g.log.String(), "panic") {
+			t.Errorf("%s: asked %d times, told of %d, log %s", name, n, g.observer.began, g.log)
+		}
+	}
+}
+
 // A panic while somebody is asked is answered for once, and the log says where it was.
 func TestAPanicWhileTheLaneAsks(t *testing.T) {
 	for name, sent := range slowRequests() {
