@@ -92,7 +92,7 @@ func (r *request) ask() {
 	} else {
 		r.decision = r.cfg.Gate.Decide(r.base, r.target, r)
 	}
-	r.decided = time.Since(r.began)
+	r.decided = max(time.Since(r.began), 1) // not nothing, which would say that r was not judged, though the clock may stand still
 }
 
 // complete prepares what the lane does with a request that was decided on. It reports false, and has done nothing, if the request may not pass

@@ -148,14 +148,44 @@ func TestBreakerAndDefiniteAnswers(t *testing.T) {
 
 // What is taken for a bad question, for what a client presented, says nothing about the service, however often that comes.
 func TestBreakerAndBadQuestions(t *testing.T) {
-	s := newSwitchboard()
-	s.fake.Fail(fmt.Errorf("status 400: %w", upstream.ErrBadQuestion))
-	for range 20 {
-		s.want(t, upstream.ErrBadQuestion, true)
+	for _, answer := range []error{nil, upstream.ErrNoSession} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSwitchboard()
+			s.fake.Fail(answer)
+			s.want(t, answer, true)
+			time.Sleep(9 * time.Second)
+			s.fake.Fail(fmt.Errorf("status 400: %w", upstream.ErrBadQuestion))
+			for range 20 {
+				s.want(t, upstream.ErrBadQuestion, true)
+			}
+			s.wantOpen(t, false)
+			s.fake.Fail(nil)
+			s.want(t, nil, true)
+		})
 	}
-	s.wantOpen(t, false)
-	s.fake.Fail(nil)
-	s.want(t, nil, true)
+}
+
+// Where all questions are turned away, as by a firewall that does not know the gateway, none of them is a bad one, and no client is to blame.
+func TestAllAreTurnedAway(t *testing.T) {
+	f := func(before func(*testing.T, *switchboard)) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			s := newSwitchboard()
+			before(t, s)
+			s.fake.Fail(fmt.Errorf("status 403: %w", upstream.ErrBadQuestion))
+			for range 3 {
+				if err := ask(t.Context(), s.Guard); err == nil || errors.Is(err, upstream.ErrBadQuestion) || upstream.Definite(err) {
+					t.Errorf("error = %v, want an outage that blames nobody", err)
+				}
+			}
+			s.wantOpen(t, true)
+		})
+	}
+	f(func(*testing.T, *switchboard) {})
+	f(func(t *testing.T, s *switchboard) {
+		s.want(t, nil, true)
+		time.Sleep(11 * time.Second)
+	})
 }
 
 // What a caller gives up says nothing about the service: it neither opens the breaker nor interrupts a row of outages.

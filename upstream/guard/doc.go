@@ -15,5 +15,5 @@
 // upstreamtest checks; the guard does not abandon one that does not, since it may still be reading a credential that is only borrowed.
 //
 // Only outages count against the service. A definite no is an answer like any other, and a question that its caller gave up, or that was taken
-// for a bad one because of what a client presented, says nothing about the service at all.
+// for a bad one while others are answered, says nothing about the service at all.
 package guard

@@ -62,6 +62,8 @@ type Guard struct {
 	pace    pace
 	until   atomic.Int64 // a time.Duration since base: when the service may be asked again
 
+	answered atomic.Int64 // likewise: when a question was answered last; 0 if none was
+
 	// Every question passes through all. Those about strangers pass through strangers first, which is narrower: however many there are,
 	// a part of the places is left for others, and no line of strangers stands before them.
 	strangers, all *turnstile
@@ -205,11 +207,25 @@ func (g *Guard) protect(caller, ctx context.Context, question func(context.Conte
 	if errors.Is(err, upstream.ErrNotSent) && !Unasked(err) && ctx.Err() == nil {
 		err = ask(ctx, question)
 	}
+	if err == nil || upstream.Definite(err) && !Unasked(err) {
+		g.answered.Store(max(int64(time.Since(g.base)), 1)) // the clock may stand still
+	} else if errors.Is(err, upstream.ErrBadQuestion) && !g.answersOthers() {
+		err = errors.New(err.Error()) // nobody is to blame for what happens to all
+	}
 	if pause, wanted := errors.AsType[*upstream.Pause](err); wanted {
 		until := int64(time.Since(g.base) + min(pause.For, maxPause))
 		g.until.Store(max(g.until.Load(), until))
 	}
 	return err
+}
+
+// lately is for how long an answer shows that a question which was taken for a bad one is one.
+const lately = 10 * time.Second
+
+// answersOthers reports whether a question was answered of late. If none was, what turns questions away turns all away.
+func (g *Guard) answersOthers() bool {
+	at := g.answered.Load()
+	return at > 0 && time.Since(g.base)-time.Duration(at) < lately
 }
 
 // Unasked reports whether err is an answer that the service was not asked for, since the question could not be put. It says nothing of the

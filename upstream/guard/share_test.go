@@ -64,6 +64,9 @@ func TestUnknownCredentialsAreShared(t *testing.T) {
 func TestBadQuestionsCost(t *testing.T) {
 	fake := newFake()
 	g := guard.New(fake, guard.Config{UnknownPerClient: 10})
+	if err := ask(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
 	fake.Fail(upstream.ErrBadQuestion)
 	for i := range 20 {
 		want := upstream.ErrBadQuestion

@@ -39,9 +39,14 @@ func (p *pool) take(ctx context.Context, fresh bool) (*conn, error) {
 	if err := p.enter(ctx); err != nil {
 		return nil, err
 	}
-	if !fresh {
+	switch {
+	case !fresh:
 		if c := p.reuse(); c != nil {
 			return c, nil
+		}
+	default: // in the place of an idle one, so that there are no more of them than there may be
+		if c := p.pop(); c != nil {
+			c.cut()
 		}
 	}
 	return p.open(ctx)

@@ -228,14 +228,20 @@ func TestRepeatedOnce(t *testing.T) {
 		waiting.Add(connections)
 		var asked atomic.Int32
 		c := newLine(t, false, func(l *line) {
-			for l.hear() == "GET /warm " {
-				waiting.Done()
-				waiting.Wait()
-				l.say(first)
-			}
-			asked.Add(1)
-			for l.say(answer); answer != "" && l.hear() != ""; l.say(answer) {
-				asked.Add(1)
+			for {
+				switch l.hear() {
+				case "": // it was closed
+					return
+				case "GET /warm ":
+					waiting.Done()
+					waiting.Wait()
+					l.say(first)
+				default:
+					if asked.Add(1); answer == "" {
+						return
+					}
+					l.say(answer)
+				}
 			}
 		})
 		var warming sync.WaitGroup
