@@ -50,8 +50,8 @@ func (w *watch) heardBad(err error) {
 		w.bad++
 		return
 	}
-	w.logger.Warn("question to the session service was turned away: whoever presented the credential gets 503", "url", w.url, "error", err,
-		"not_logged", w.bad)
+	w.logger.Warn("question to the session service was turned away: a session that is known goes on for session_cache.stale_for, any other gets 503",
+		"url", w.url, "error", err, "not_logged", w.bad)
 	w.badTold, w.bad = time.Now(), 0
 }
 
