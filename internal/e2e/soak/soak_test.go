@@ -177,7 +177,8 @@ func (s *scene) compare(t *testing.T, before size) {
 		if now, err = s.gateway.size(); err != nil {
 			t.Fatalf("measure gateway: %v", err)
 		}
-		return now.goroutines <= before.goroutines && now.files <= before.files
+		// One goroutine is fasthttp's, which keeps its date. It begins with the first answer that needs one, and has no end.
+		return now.goroutines <= before.goroutines+1 && now.files <= before.files
 	})
 	t.Logf("before: %v; after: %v", before, now)
 }
