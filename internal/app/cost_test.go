@@ -47,10 +47,10 @@ func hold(b *testing.B, what string, ratio, most float64) {
 	}
 }
 
-// leastTimeRatio measures again, up to five times, while the ratio is above what it may be: on a busy machine there may be no cheap round.
+// leastTimeRatio measures again, up to three times, while the ratio is above what it may be: on a busy machine there may be no cheap round.
 func leastTimeRatio(b *testing.B, h hit) float64 {
 	least := timeRatio(b, h)
-	for range 4 {
+	for range 2 {
 		if least > mostTime {
 			least = min(least, timeRatio(b, h))
 		}
