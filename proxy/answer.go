@@ -92,7 +92,7 @@ func (r *request) ask() {
 	} else {
 		r.decision = r.cfg.Gate.Decide(r.base, r.target, r)
 	}
-	r.decided = max(time.Since(r.began), 1) // not nothing, which would say that r was not judged, though the clock may stand still
+	r.judgedAt(r.now())
 }
 
 // complete prepares what the lane does with a request that was decided on. It reports false, and has done nothing, if the request may not pass
@@ -125,7 +125,7 @@ func (r *request) completeOwn() bool {
 	}
 	r.scratch.head, _, _ = appendBody(message, r, &app.cfg) // which there is none of
 	now := r.now()
-	r.decided = now.Sub(r.began)
+	r.judgedAt(now)
 	r.asked = asked{app: app, began: now}
 	return true
 }

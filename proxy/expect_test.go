@@ -16,6 +16,7 @@ func TestContinueIsSentOnlyWhereTheBodyIsWanted(t *testing.T) {
 
 	wanted := func(target string, lines ...string) {
 		t.Helper()
+		before := len(g.sessions.questions())
 		c := g.dial()
 		c.send(request("POST", target, "", append(lines, "Content-Length: 5")...))
 		if res := c.next("POST"); res.StatusCode != 100 {
@@ -27,6 +28,9 @@ func TestContinueIsSentOnlyWhereTheBodyIsWanted(t *testing.T) {
 		}
 		if u := receive(t, uploads); u.body != "hello" || strings.Contains(u.head, "Expect") {
 			t.Errorf("%s: upload %+v", target, u)
+		}
+		if asked := len(g.sessions.questions()) - before; asked > 1 {
+			t.Errorf("%s: judged %d times", target, asked)
 		}
 		c.send(request("GET", "/x", ""))
 		if res := c.next("GET"); res.StatusCode != 401 {

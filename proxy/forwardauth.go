@@ -13,7 +13,7 @@ func (r *request) forwardAuth() {
 		// The proxy passes a WebSocket handshake on. Nothing is upgraded here, and some wait for the connection to end.
 		r.last = true
 	}
-	if r.decided == 0 { // or else the lane has
+	if !r.judged { // or else the lane has
 		r.decision = r.judgeDescribed()
 	}
 	if r.decision.Verdict != policy.Allowed {

@@ -28,7 +28,7 @@ const maxMessage = 64 << 10
 
 // message takes in a message to the hooks.
 func (r *request) message() {
-	if r.decided == 0 {
+	if !r.judged {
 		r.decision = r.judgeMessage()
 	}
 	if r.decision.Verdict == policy.Allowed {

@@ -25,7 +25,8 @@ type request struct {
 	dialect Dialect // of a question of a front proxy; the zero one changes nothing for other requests
 	known   bool    // whether there is such a dialect
 	began   time.Time
-	decided time.Duration // what the gateway itself took
+	judged  bool          // the decision stands: nobody makes it again
+	decided time.Duration // what the gateway itself took, of a request that is judged
 	last    bool          // the connection ends with the response
 
 	raw, path  []byte // of the request line: path and query, and the canonical path; empty if there is no such thing
@@ -118,10 +119,13 @@ func (r *request) finish(failure any) {
 // now returns the present. It reads one clock, where [time.Now] reads two: each is half a hundredth of what a request costs.
 func (r *request) now() time.Time { return r.began.Add(time.Since(r.began)) }
 
+// judgedAt notes that the decision about r stands, and since when.
+func (r *request) judgedAt(now time.Time) { r.judged, r.decided = true, now.Sub(r.began) }
+
 // conclude tells the observer and the access log how the request went. It is the last that is done with r.
 func (r *request) conclude(status int, now time.Time) {
 	total := now.Sub(r.began)
-	if r.decided == 0 {
+	if !r.judged { // all of it was the gateway's own
 		r.decided = total
 	}
 	r.cfg.Observer.Decided(r.face, &r.decision, r.decided)
@@ -208,9 +212,9 @@ func (r *request) proxy() {
 		r.goOn()
 		return
 	}
-	if r.decided == 0 {
+	if !r.judged {
 		r.decision = r.judge()
-		r.decided = time.Since(r.began)
+		r.judgedAt(r.now())
 	}
 	if r.decision.Verdict != policy.Allowed {
 		r.refuse(r.decision)

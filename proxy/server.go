@@ -302,7 +302,7 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
 	} else {
 		r.decision = r.judge()
 	}
-	r.decided = time.Since(r.began)
+	r.judgedAt(r.now())
 	if r.decision.Verdict != policy.Allowed {
 		r.refuse(r.decision)
 		return 0 // set above

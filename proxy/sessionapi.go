@@ -86,9 +86,9 @@ func (s *Server) apiAt(host, path, method []byte) *Service {
 
 // callAPI passes a call on to the session service, unless it cannot be.
 func (r *request) callAPI() {
-	if r.decided == 0 {
+	if !r.judged {
 		r.decision = r.judgeCall()
-		r.decided = time.Since(r.began)
+		r.judgedAt(r.now())
 	}
 	if r.decision.Verdict == policy.Allowed {
 		r.passCall()

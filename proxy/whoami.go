@@ -21,7 +21,7 @@ func (r *request) whoami() {
 		r.refuse(malformed(policy.UnsupportedMethod))
 		return
 	}
-	if r.decided != 0 { // by the lane
+	if r.judged { // by the lane
 		r.whoamiDecided()
 		return
 	}
