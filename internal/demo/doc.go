@@ -10,5 +10,7 @@
 //   - The gateway is an ordinary one, built from an ordinary configuration that can be looked at.
 //   - Unless told otherwise, it listens on 127.0.0.1 only.
 //   - What is printed can be pasted into a shell as it stands, and works.
+//   - A browser that lacks what a page wants is led to sign in and back, if the gateway listens on loopback. From elsewhere it may have
+//     another address than the one that it listens on, and nobody is led.
 //   - Nothing that a request carries gets into a page unescaped, no other site can sign anybody in or out, and no page can be framed.
 package demo

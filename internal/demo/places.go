@@ -116,6 +116,16 @@ func urlOf(address string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
+// Named returns the address of the gateway as all browsers name it that reach it. It returns nothing if that may be another one, as it may
+// be for those on other machines.
+func (p places) Named() string {
+	at, err := netip.ParseAddrPort(p.Gateway)
+	if err != nil || !at.Addr().IsLoopback() || at.Port() == 80 || at.Port() == 443 { // ports that are not named
+		return ""
+	}
+	return at.String()
+}
+
 //go:embed demo.yaml
 var configText string
 

@@ -20,6 +20,7 @@ type site struct {
 	sessions *sessions
 	cookie   string   // that holds a session
 	identity []string // names of the identity headers
+	leads    bool     // the gateway leads browsers here to sign in
 	page     *template.Template
 	logger   *slog.Logger
 }
@@ -31,6 +32,7 @@ func newSite(cfg *config.Config, logger *slog.Logger) http.Handler {
 		sessions: newSessions(urlOf(service.AdminListen)),
 		cookie:   service.Cookie,
 		page:     template.Must(template.ParseFS(assets, "assets/page.html")),
+		leads:    cfg.Login != nil,
 		logger:   logger,
 	}
 	for _, h := range cfg.IdentityHeaders {
@@ -112,7 +114,11 @@ func (x *site) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.setCookie(w, g.Cookie.Value, 0)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	back := "/"
+	if u := wanted(r, r.PostFormValue(wantedParam)); u != nil {
+		back = u.String()
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
 }
 
 // signOut ends the session that the request belongs to.

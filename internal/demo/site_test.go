@@ -153,14 +153,20 @@ func TestHTMLPages(t *testing.T) {
 		[]string{"Sign out", "<table>", "Reload"})
 	alice := []string{"X-User-Name", "alice", "X-Session-Aal", "aal1"}
 	f("/", append(alice, "X-Gatehouse-Cache", "miss"),
-		[]string{`action="/sign-out"`, "<td>alice</td>", `>miss</strong>`, `href="/">Reload`, `no">403</span>`, `<a href="/" aria-current="page">`},
-		[]string{"Sign in", `no">401</span>`})
+		[]string{`action="/sign-out"`, "<td>alice</td>", `>miss</strong>`, `href="/">Reload`, `ask">302</span>`, `<a href="/" aria-current="page">`},
+		[]string{"Sign in", `no">`, "return_to"})
 	f("/private", append(alice, "X-Gatehouse-Cache", "window_hit"), []string{`>hit</strong>`, `href="/private">Reload`}, []string{"miss"})
 	f("/private", append(alice, "X-Gatehouse-Cache", "coalesced"), []string{`>coalesced</strong>`}, []string{"remembered"})
 	f("/admin", []string{"X-User-Name", "carol", "X-Session-Aal", "aal2", "X-Gatehouse-Cache", "hit"}, []string{">hit</strong>"}, []string{">403<", ">401<"})
 	f("/private/%22%3E%3Cscript%3E", append(alice, "X-Gatehouse-Cache", "<i>", "X-User-Email", `"><script>alert(1)</script>`),
 		[]string{"&lt;i&gt;", "&#34;&gt;&lt;script&gt;alert(1)"}, []string{"<script", "<i>"})
 	f("/", []string{"X-User-Name", "<script>"}, []string{"Hello &lt;script&gt;"}, []string{"<script"})
+
+	const back = "?return_to=http%3A%2F%2Fexample.com%2Fadmin%3Fa%3D%22b" // the host of these requests
+	hidden := `name="return_to" value="http://example.com/admin?a=&#34;b"`
+	f("/"+back, nil, []string{hidden, "<code>/admin</code> needs a session.", `value="carol"`, `no">401</span>`}, []string{"everybody through"})
+	f("/"+back, alice, []string{hidden, "<code>/admin</code> needs a session with a second factor.", `value="carol"`, "<td>alice</td>"}, nil)
+	f("/?return_to=http://evil.example/admin", nil, []string{"everybody through"}, []string{"return_to", "evil"})
 }
 
 func TestPagesStandAlone(t *testing.T) {
@@ -246,6 +252,31 @@ func TestSignInAndOutAsBrowser(t *testing.T) {
 	}
 }
 
+// Somebody who was led to sign in is led back, and to no other site, whoever wrote the link.
+func TestBackFromSignIn(t *testing.T) {
+	s := newStage(t)
+	f := func(address, want string) {
+		t.Helper()
+		form := url.Values{"user": {"bob"}, "return_to": {address}}.Encode()
+		resp := s.ask("POST", "http://127.0.0.1:8080/sign-in", form, "Accept", browser)
+		if got := resp.Header.Get("Location"); resp.StatusCode != 303 || got != want || len(resp.Cookies()) != 1 {
+			t.Errorf("%q: got %s, %q, want %q", address, resp.Status, got, want)
+		}
+	}
+	const here = "http://127.0.0.1:8080"
+	f(here+"/private", here+"/private")
+	f(here+"/private/a%2Fb?c=%22d&e", here+"/private/a%2Fb?c=%22d&e")
+	f(here+"//evil.example/", here+"//evil.example/")
+	f(here, here)
+	for _, bad := range []string{
+		"", "/private", "//evil.example/", "/\\evil.example/", "http://evil.example/", "http://127.0.0.1:3000/", "http://127.0.0.1/",
+		"https://127.0.0.1:8080/", "http://127.0.0.1:8080@evil.example/", "http://evil.example@127.0.0.1:8080/", "http://127.0.0.1:8080\\.evil.example/",
+		"http:127.0.0.1:8080/", "javascript:alert(1)//127.0.0.1:8080/", "http://127.0.0.1:8080/\r\nSet-Cookie: a=b", "http://[", "%zz",
+	} {
+		f(bad, "/")
+	}
+}
+
 func TestBadSignInAndOut(t *testing.T) {
 	s := newStage(t)
 	f := func(path, body string, want int, head ...string) {
@@ -306,6 +337,15 @@ func TestConfiguration(t *testing.T) {
 	cfg, err := p.config()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if cfg.Login == nil || cfg.Login.URL != "http://[::1]:8080/" || cfg.Login.ReturnToParam != wantedParam {
+		t.Errorf("people are led to sign in by %+v", cfg.Login)
+	}
+	for _, other := range []string{":8080", "0.0.0.0:8080", "[::]:8080", "192.0.2.1:8080", "demo.example.com:8080", "127.0.0.1:80", "127.0.0.1:443"} {
+		p.Gateway = other // which browsers may name otherwise
+		if cfg, err := p.config(); err != nil || cfg.Login != nil {
+			t.Errorf("%s: people are led to sign in by %+v, error %v", other, cfg.Login, err)
+		}
 	}
 	if !cfg.Explain || cfg.Listen[0].Address != "[::1]:8080" || cfg.Log.Level != config.LevelWarn || len(cfg.Warnings()) > 0 {
 		t.Errorf("got %+v, warnings %q", cfg, cfg.Warnings())

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -20,6 +21,7 @@ type view struct {
 	Headers []header // the identity, as it was received
 	Cache   string   // empty if nobody was looked up
 	People  []person
+	Wanted  *url.URL // where the gateway led a browser away from, to sign in; nil if it did not
 	Doors   []door
 }
 
@@ -43,8 +45,21 @@ func (v view) Name() string {
 // Hit reports whether the gateway knew the session already.
 func (v view) Hit() bool { return strings.HasSuffix(v.Cache, "hit") }
 
+// wantedParam is the parameter that tells where to lead back to: that which the gateway adds if its configuration names none.
+const wantedParam = "return_to"
+
+// wanted returns the page that address is of, or nil if that is none of this site: anybody may have written the link.
+func wanted(r *http.Request, address string) *url.URL {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" || u.User != nil || u.Host != r.Host {
+		return nil
+	}
+	return u
+}
+
 func (x *site) view(r *http.Request) view {
 	v := view{Path: r.URL.EscapedPath(), User: r.Header.Get(nameHeader), Cache: r.Header.Get(cacheHeader), People: people}
+	v.Wanted = wanted(r, r.URL.Query().Get(wantedParam))
 	for _, name := range x.identity {
 		for _, value := range r.Header.Values(name) {
 			v.Headers = append(v.Headers, header{name, value})
@@ -57,10 +72,16 @@ func (x *site) view(r *http.Request) view {
 	case level < "aal2":
 		withSecondFactor = http.StatusForbidden
 	}
+	led := func(status int) int {
+		if x.leads && status != http.StatusOK {
+			return http.StatusFound
+		}
+		return status
+	}
 	v.Doors = []door{
 		{Path: "/", Needs: "Open to everybody.", Status: http.StatusOK},
-		{Path: "/private", Needs: "Needs a session.", Status: withSession},
-		{Path: "/admin", Needs: "Needs a session with a second factor.", Status: withSecondFactor},
+		{Path: "/private", Needs: "Needs a session.", Status: led(withSession)},
+		{Path: "/admin", Needs: "Needs a session with a second factor.", Status: led(withSecondFactor)},
 		{Path: "/sessions/whoami", Needs: "The session itself. The gateway answers, this application is not asked.", Status: withSession},
 	}
 	for i := range v.Doors {
