@@ -3,7 +3,6 @@ package proxy_test
 import (
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -130,53 +129,6 @@ func TestTheLaneLeavesBodiesOfHTTP10(t *testing.T) {
 	}
 	f(0, "POST /public/x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n")
 	f(1, "POST /public/x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello")
-}
-
-// Nothing in a lane allocates.
-func TestTheLaneDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	service := quickService("ory_kratos_session")
-	server := proxy.NewServer(benchConfig(proxy.NewGate(service, quickPolicy(t, quickApp(t))), []*proxy.Service{service}))
-	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "lane")) // whose peers are trusted
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
-	t.Cleanup(func() {
-		_ = server.Shutdown(t.Context())
-		<-served
-	})
-	all := benchRequests()
-	all["proxy cookie"] = request("GET", "/app/page?q=1", "", "Accept: */*", "User-Agent: x", "Cookie: a=1; ory_kratos_session="+realCookie)
-	all["proxy token"] = request("GET", "/app/page?q=1", "", "X-Session-Token: "+realToken)
-	for name, sent := range all {
-		c, err := net.Dial("unix", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, in := []byte(sent), make([]byte, 16<<10)
-		size := 0
-		exchange := func() {
-			if _, err := c.Write(out); err != nil {
-				t.Fatal(err)
-			}
-			n, err := io.ReadAtLeast(c, in, max(1, size))
-			if err != nil || !strings.HasPrefix(string(in[:15]), "HTTP/1.1 200 OK") || server.Handed() != 0 {
-				t.Fatalf("%s: %q, %v", name, in[:n], err)
-			}
-			size = n
-		}
-		for range 10 {
-			exchange()
-		}
-		if n := testing.AllocsPerRun(1000, exchange); n != 0 {
-			t.Errorf("%s: %v allocations a request", name, n)
-		}
-		_ = c.Close()
-	}
 }
 
 // blank panics when it is to remember.

@@ -27,42 +27,6 @@ func hot(tb testing.TB, length int) (*sessioncache.Cache, upstream.Credential) {
 	}
 }
 
-func TestP6HitDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own account; this runs without it")
-	}
-	f := func(name string, length int) {
-		t.Helper()
-		c, cred := hot(t, length)
-		lookup := func(within time.Duration) func() {
-			return func() {
-				if a, err := c.Lookup(t.Context(), cred, within); err != nil || a.Source != upstream.Hit {
-					t.Error(a.Source, err)
-				}
-			}
-		}
-		if n := testing.AllocsPerRun(2000, lookup(upstream.Unlimited)); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
-		if n := testing.AllocsPerRun(2000, lookup(time.Minute)); n != 0 {
-			t.Errorf("%s, not older than a minute: %v allocations", name, n)
-		}
-		c.Degrade(true)
-		if n := testing.AllocsPerRun(2000, lookup(upstream.Unlimited)); n != 0 {
-			t.Errorf("%s, degraded: %v allocations", name, n)
-		}
-		c.Degrade(false)
-		// Nor does it when the revocation log has to be read, since something else has been revoked.
-		again := lookup(upstream.Unlimited)
-		if n := testing.AllocsPerRun(2000, func() { c.RevokeSession("unrelated"); again() }); n != 0 {
-			t.Errorf("%s, after a revocation: %v allocations", name, n)
-		}
-	}
-	f("token", 39)
-	f("Kratos cookie", 428)
-	f("long cookie", 600)
-}
-
 func benchmarkHit(b *testing.B, length int) {
 	c, cred := hot(b, length)
 	ctx := b.Context()

@@ -82,52 +82,6 @@ func TestSprayedTokensPushNoSessionOut(t *testing.T) {
 	})
 }
 
-// The hot table is full of sessions in use and turns newcomers away. They live in the window until it lets them in.
-func TestNewcomersLiveInTheWindow(t *testing.T) {
-	if raceEnabled {
-		t.Skip("with the race detector sync.Pool drops at random, and ristretto learns nothing of what is asked for; this runs without it")
-	}
-	synctest.Test(t, func(t *testing.T) {
-		s := newService(t)
-		const n = 200
-		c := newCache(t, s, sessioncache.Config{Size: n, FreshFor: time.Hour})
-		session := func(i int) upstream.Answer {
-			t.Helper()
-			a, err := c.Session(t.Context(), cookie(fmt.Sprint(i)))
-			checkSession(t, a, err, fmt.Sprint("S", i), a.Source)
-			synctest.Wait()
-			return a
-		}
-		for i := range n + 20 {
-			s.say(fmt.Sprint(i), yes(fmt.Sprint("S", i), "I"))
-		}
-		for range 8 {
-			for i := range n {
-				session(i)
-			}
-		}
-		windowHits, admitted := 0, 0
-		for i := n; i < n+20; i++ {
-			session(i)
-			for range 100 {
-				if session(i).Source == upstream.WindowHit {
-					windowHits++
-				}
-				time.Sleep(offerEvery)
-			}
-			if session(i).Source == upstream.Hit {
-				admitted++
-			}
-			wantQuestions(t, s, fmt.Sprint(i), 1)
-		}
-		if st := c.Stats(); windowHits == 0 || admitted < 15 || st.HotRejections == 0 || st.Hot.Entries != n {
-			t.Errorf("%d window hits, %d of 20 admitted, %+v", windowHits, admitted, st)
-		}
-	})
-}
-
-const offerEvery = 100 * time.Millisecond
-
 func TestFlushGivesMemoryBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t)

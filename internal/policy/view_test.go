@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -106,10 +105,7 @@ func TestValuesThatCannotBeHeaders(t *testing.T) {
 func TestStringsHaveOneReading(t *testing.T) {
 	p := compile(t, nil, policy.Header{Name: "X-It", Path: "a"})
 	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.String().Draw(t, "name")
-		if !utf8.ValidString(name) {
-			t.Skip("no JSON string")
-		}
+		name := rapid.String().Draw(t, "name") // of runes, as in JSON
 		list := rapid.Bool().Draw(t, "list")
 		var data any = name
 		if list {

@@ -1,6 +1,0 @@
-//go:build race
-
-package sessioncache_test
-
-// raceEnabled says that the race detector is on. It allocates on its own account and drops pooled objects at random.
-const raceEnabled = true
