@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"upstream/anyhttp":             {"upstream", "upstream/httpclient"},
 	"upstream/betterauth":          {"upstream", "upstream/httpclient"},
 	"upstream/crossid":             {"upstream", "upstream/httpclient"},
-	"upstream/httpclient":          {"upstream"},
+	"upstream/httpclient":          {"internal/giveway", "upstream"},
 	"upstream/kratos":              {"upstream", "upstream/httpclient"},
 	"upstream/upstreamtest":        {"internal/pipe", "upstream"},
 	"upstream/wacht":               {"upstream", "upstream/httpclient"},

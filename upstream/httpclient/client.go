@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/gatehouse-proxy/gatehouse/internal/giveway"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
 
@@ -64,12 +65,13 @@ func (cfg *Config) check() error {
 // A Client puts questions to one service. It is safe for concurrent use.
 type Client struct {
 	conns     *pool
+	answers   *giveway.Line // to read one is long work beside what a remembered session takes
 	base      url.URL
 	lines     string // of every question, after its target: the version of HTTP, and the first headers
 	remaining func(int64)
 }
 
-// New returns a Client for the service that cfg describes. It opens no connection. The caller closes it.
+// New returns a Client for the service that cfg describes. It opens no connection, but takes two file descriptors. The caller closes it.
 func New(cfg Config) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -82,14 +84,22 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conns: newPool(newDialer(&base, cfg.Dial), cfg.MaxConns), base: base, lines: lines, remaining: cfg.Remaining}, nil
+	answers, err := giveway.New()
+	if err != nil {
+		return nil, err
+	}
+	conns := newPool(newDialer(&base, cfg.Dial), cfg.MaxConns)
+	return &Client{conns: conns, answers: answers, base: base, lines: lines, remaining: cfg.Remaining}, nil
 }
 
 // URL returns the URL of a path below the base.
 func (c *Client) URL(path string) *url.URL { return c.base.JoinPath(path) }
 
 // Close closes the connections that are idle. Questions in flight end by themselves.
-func (c *Client) Close() { c.conns.close() }
+func (c *Client) Close() {
+	c.conns.close()
+	c.answers.Close()
+}
 
 // Ask sends one question. It is sent again, once and over a new connection, when one that was kept turns out to be closed: a GET, which is
 // harmless, and anything else only if no byte of it was sent. An error is an outage.
@@ -124,7 +134,7 @@ func (c *Client) once(ctx context.Context, q *Question, sent *bool, fresh bool) 
 		return Reply{}, false, err
 	}
 	defer c.conns.put(conn)
-	r, err = conn.ask(ctx, c.lines, q)
+	r, err = conn.ask(ctx, c.lines, q, c.answers.Wait)
 	*sent = *sent || conn.sent
 	// Whoever closes a connection because nothing came over it may say 408 as he does (RFC 9110 section 15.5.9).
 	unheard := err != nil && !conn.answered || err == nil && r.Status == http.StatusRequestTimeout && !conn.fit

@@ -57,14 +57,19 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ask puts a question and reads the reply. The connection is not fit for another one if anything about it is in doubt.
-func (c *conn) ask(ctx context.Context, lines string, q *Question) (r Reply, err error) {
+// ask puts a question and reads the reply, and calls giveWay before the work that follows from it. The connection is not fit for another one if
+// anything about it is in doubt.
+func (c *conn) ask(ctx context.Context, lines string, q *Question, giveWay func()) (r Reply, err error) {
 	c.left, c.sent, c.answered, c.fit = maxHeaders, false, false, false
 	stop := context.AfterFunc(ctx, c.interrupt)
 	defer func() { c.fit = stop() && c.fit }()
 	if err := c.write(lines, q); err != nil {
 		return Reply{}, cause(ctx, err)
 	}
+	if _, err := c.r.Peek(1); err != nil {
+		return Reply{}, cause(ctx, err)
+	}
+	giveWay()
 	resp, err := c.readHead(q)
 	if err != nil {
 		return Reply{}, cause(ctx, err)
