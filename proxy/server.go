@@ -15,6 +15,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/gatehouse-proxy/gatehouse/internal/giveway"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
@@ -126,6 +127,8 @@ type Server struct {
 
 	dates dates
 
+	newcomers giveway.Line // connections, and requests that nothing is remembered for: they keep no other waiting
+
 	open    *connections
 	tunnels *tunnels
 
@@ -213,6 +216,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			}
 			return fmt.Errorf("accept connection: %w", err)
 		}
+		s.newcomers.Wait()
 		go c.serve()
 	}
 }
@@ -229,6 +233,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.tunnels.close()
 	err := s.open.end(ctx)
 	s.end()
+	s.newcomers.Close()
 	return err
 }
 

@@ -14,20 +14,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newLine(t *testing.T) *giveway.Line {
-	t.Helper()
-	l, err := giveway.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
-	return l
-}
-
 // One goroutine waits for the network, and fifty others for their turn on the one processor, without end. What comes is served after few turns.
 func TestWhatComesGoesFirst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	l := newLine(t)
+	var l giveway.Line
+	defer l.Close()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +77,8 @@ func TestWhatComesGoesFirst(t *testing.T) {
 
 // Nobody is left in a line that nobody else is in, nor in one that is closed.
 func TestLineMovesOn(t *testing.T) {
-	l := newLine(t)
+	var l giveway.Line
+	defer l.Close()
 	var workers sync.WaitGroup
 	for range 20 {
 		workers.Go(func() {
@@ -110,10 +102,7 @@ func TestLineMovesOn(t *testing.T) {
 
 // One in four looks at the network.
 func BenchmarkWait(b *testing.B) {
-	l, err := giveway.New()
-	if err != nil {
-		b.Fatal(err)
-	}
+	var l giveway.Line
 	defer l.Close()
 	for b.Loop() {
 		l.Wait()

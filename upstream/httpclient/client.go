@@ -65,13 +65,13 @@ func (cfg *Config) check() error {
 // A Client puts questions to one service. It is safe for concurrent use.
 type Client struct {
 	conns     *pool
-	answers   *giveway.Line // to read one is long work beside what a remembered session takes
+	answers   giveway.Line // to read one is long work beside what a remembered session takes
 	base      url.URL
 	lines     string // of every question, after its target: the version of HTTP, and the first headers
 	remaining func(int64)
 }
 
-// New returns a Client for the service that cfg describes. It opens no connection, but takes two file descriptors. The caller closes it.
+// New returns a Client for the service that cfg describes. It opens no connection. The caller closes it.
 func New(cfg Config) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -84,12 +84,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, err := giveway.New()
-	if err != nil {
-		return nil, err
-	}
-	conns := newPool(newDialer(&base, cfg.Dial), cfg.MaxConns)
-	return &Client{conns: conns, answers: answers, base: base, lines: lines, remaining: cfg.Remaining}, nil
+	return &Client{conns: newPool(newDialer(&base, cfg.Dial), cfg.MaxConns), base: base, lines: lines, remaining: cfg.Remaining}, nil
 }
 
 // URL returns the URL of a path below the base.
