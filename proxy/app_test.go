@@ -16,21 +16,28 @@ type deaf struct{}
 func (deaf) Answered(int, time.Duration) {}
 func (deaf) Cut(Side)                    {}
 
-// An idle connection is used again although the deadline of the last exchange has passed since, and not when there is something to read
-// or it has been closed.
-func TestGetLooksAtIdleConnections(t *testing.T) {
+// newApp returns an App of one connection, and what it connects to.
+func newApp(t *testing.T) (*App, net.Listener) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = ln.Close() }()
+	t.Cleanup(func() { _ = ln.Close() })
 	_ = ln.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
 	a := NewApp(AppConfig{
 		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
 		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
 		MaxAge: time.Minute, LookEvery: time.Minute, Observer: deaf{},
 	})
-	defer a.Close()
+	t.Cleanup(a.Close)
+	return a, ln
+}
+
+// An idle connection is used again although the deadline of the last exchange has passed since, and not when there is something to read
+// or it has been closed.
+func TestGetLooksAtIdleConnections(t *testing.T) {
+	a, ln := newApp(t)
 	f := func(name string, reused bool, meanwhile func(c *appConn, peer net.Conn)) {
 		t.Helper()
 		c, _, err := a.get(context.Background(), nil, true, nil)
@@ -88,17 +95,7 @@ func TestGetLooksAtIdleConnections(t *testing.T) {
 
 // What a socket does not take at once of a request is sent after it, once and in order.
 func TestRequestThatIsTakenPieceByPiece(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	a := NewApp(AppConfig{
-		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
-		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
-		MaxAge: time.Minute, LookEvery: time.Minute, Observer: deaf{},
-	})
-	defer a.Close()
+	a, ln := newApp(t)
 	c, _, err := a.get(t.Context(), nil, true, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -132,17 +129,7 @@ func TestRequestThatIsTakenPieceByPiece(t *testing.T) {
 // A connection that ends before its response was handed over gives back what the response holds: fasthttp drops a hijack whose client is
 // gone, and says so to nobody.
 func TestCloseEndsWhatWasNotHandedOver(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	a := NewApp(AppConfig{
-		Network: "tcp", Address: ln.Addr().String(), MaxConns: 1,
-		DialTimeout: time.Minute, ConnWait: time.Minute, HeadTimeout: time.Minute, IdleTimeout: time.Minute, KeepAlive: time.Minute,
-		MaxAge: time.Minute, LookEvery: time.Minute, Observer: deaf{},
-	})
-	defer a.Close()
+	a, _ := newApp(t)
 	for range 3 { // there is one connection to the application, so that one that is lost stops the next round
 		c, _, err := a.get(t.Context(), nil, false, nil)
 		if err != nil {

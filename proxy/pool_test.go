@@ -307,19 +307,9 @@ func TestShutdownWaits(t *testing.T) {
 	c := g.dial()
 	c.send(request("GET", "/public/x", ""))
 	<-arrived
-	done := make(chan error)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		done <- g.Shutdown(ctx)
-	}()
-	for { // until nobody is let in any more
-		nc, err := net.Dial(g.network, g.addr)
-		if err != nil {
-			break
-		}
-		_ = nc.Close()
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	done := g.shutDown(ctx)
 	close(release)
 	if res := c.next("GET"); res.body != "done" || !res.Close {
 		t.Errorf("body %q close %v", res.body, res.Close)
@@ -369,15 +359,7 @@ func TestShutdownWaitsForHTTP10(t *testing.T) {
 		t.Errorf("%d connections are counted, want 1", n)
 	}
 	soon, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- g.Shutdown(soon) }()
-	for { // until nobody is let in any more
-		nc, err := net.Dial(g.network, g.addr)
-		if err != nil {
-			break
-		}
-		_ = nc.Close()
-	}
+	done := g.shutDown(soon)
 	select {
 	case err := <-done:
 		t.Errorf("Shutdown returned %v while a response was under way", err)
@@ -418,4 +400,17 @@ func TestShutdownCutsOff(t *testing.T) {
 		t.Errorf("the client was not cut off: %v", err)
 	}
 	close(release)
+}
+
+// shutDown begins to shut the gateway down, and returns when nobody is let in any more. The error of Shutdown is sent to done.
+func (g *gateway) shutDown(ctx context.Context) (done chan error) {
+	done = make(chan error, 1)
+	go func() { done <- g.Shutdown(ctx) }()
+	for {
+		nc, err := net.Dial(g.network, g.addr)
+		if err != nil {
+			return done
+		}
+		_ = nc.Close()
+	}
 }
