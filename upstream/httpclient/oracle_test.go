@@ -34,6 +34,7 @@ type outcome struct {
 // A service speaks bytes: to each question of a connection the same ones, after which it may close it.
 type service struct {
 	answer string
+	first  int // how many of the bytes come before the others; 0 is all
 	ends   bool
 
 	mu          sync.Mutex
@@ -59,7 +60,15 @@ func (s *service) dial(context.Context, string, string) (net.Conn, error) {
 			s.mu.Lock()
 			s.asked = append(s.asked, all.String())
 			s.mu.Unlock()
-			if _, err := io.WriteString(far, s.answer); err != nil || s.ends {
+			for _, piece := range []string{s.answer[:s.first], s.answer[s.first:]} {
+				if piece == "" { // which would be read, too
+					continue
+				}
+				if _, err := io.WriteString(far, piece); err != nil {
+					return
+				}
+			}
+			if s.ends {
 				return
 			}
 		}
@@ -157,6 +166,13 @@ func TestAnswersAreReadAsNetHTTPDoes(t *testing.T) {
 		ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nfir\r\n2;a=b\r\nst\r\n0\r\n\r\n",
 		ok + "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n5\r\nfirst\r\n0\r\nX: y\r\n\r\n",
 		ok + "Transfer-Encoding: chunked\r\n\r\n10000\r\n" + body(64<<10) + "\r\n0\r\n\r\n",
+		ok + "SET-COOKIE: a\r\nContent-Type:  a/b; c=d  \r\nset-cookie: b\r\nx-1.y: \r\nSet-Cookie:c\r\nContent-Length:5\r\n\r\nfirst",
+		ok + "Content-Length: \t5\t\r\nX: a\tb\r\nY: \u00eb\r\n\r\nfirst",
+		ok + "Content-Length: 005\r\nPragma: no-cache\r\n\r\nfirst",
+		ok + "Content-Length: 5\r\nTrailer: X\r\n\r\nfirst",
+		ok + "Content-Length: 5\r\nX: a\n\r\nfirst",
+		ok + "Content-Length: 5\r\nX: a\nY: b\r\n\r\nfirst",
+		ok + "Content-Length: 5\r\nX: " + body(5000) + "\r\n\r\nfirst",
 		ok + "Connection: close\r\nContent-Length: 5\r\n\r\nfirst",
 		ok + "Connection: Keep-Alive, CLOSE\r\nContent-Length: 5\r\n\r\nfirst",
 		"HTTP/1.1 204 No Content\r\n\r\n",
@@ -197,11 +213,15 @@ func TestAnswersAreReadAsNetHTTPDoes(t *testing.T) {
 		ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nfir",
 		ok + "Transfer-Encoding: chunked\r\n\r\nz\r\nfirst\r\n0\r\n\r\n",
 		ok + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nfirst\r\n0\r\n\r\n",
+		ok + "transfer-encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nfirst\r\n0\r\n\r\n",
 		ok + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
 		ok + "Transfer-Encoding: identity\r\n\r\nfirst",
 		ok + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nfirst",
 		ok + "Content-Length: 5, 5\r\n\r\nfirst",
 		ok + "Content-Length: +5\r\n\r\nfirst",
+		ok + "Content-Length: \r\n\r\nfirst",
+		ok + "Content-Length: 5\r\nX: a\rb\r\n\r\nfirst",
+		ok + "Content-Length: 5\r\n: a\r\n\r\nfirst",
 		ok + "Content-Length: -5\r\n\r\nfirst",
 		ok + "Content-Length: 99999999999999999999\r\n\r\nfirst",
 		ok + "X : y\r\nContent-Length: 5\r\n\r\nfirst",
@@ -253,19 +273,24 @@ func FuzzAnswer(f *testing.F) {
 	for _, answer := range []string{
 		first, "HTTP/1.1 100 Continue\r\n\r\n" + second, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a\r\nfirst\r\n0\r\nX: y\r\n\r\n",
 		"HTTP/1.0 200 OK\n\nfirst", "HTTP/1.1 204 \r\nContent-Length: 1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Type: a\r\nContent-Length: 5\r\nset-cookie: b\r\n\r\nfirst",
 	} {
-		f.Add(answer, false)
-		f.Add(answer, true)
+		f.Add(answer, uint16(0), false)
+		f.Add(answer, uint16(0), true)
+		for cut := range answer {
+			f.Add(answer, uint16(cut), false)
+		}
 	}
-	f.Fuzz(func(t *testing.T, answer string, head bool) {
+	f.Fuzz(func(t *testing.T, answer string, cut uint16, head bool) {
 		quietLog(t)
 		q := httpclient.Question{URL: target}
 		if head {
 			q.Method = http.MethodHead
 		}
-		got, want := &service{answer: answer, ends: true}, &service{answer: answer, ends: true}
+		got := &service{answer: answer, first: min(int(cut), len(answer)), ends: true}
+		want := &service{answer: answer, ends: true}
 		if d := cmp.Diff(want.oracle(t)(q), got.own(t)(q)); d != "" {
-			t.Errorf("%q (-net/http +own):\n%s", answer, d)
+			t.Errorf("%q, cut at %d (-net/http +own):\n%s", answer, cut, d)
 		}
 	})
 }
