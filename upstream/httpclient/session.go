@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -79,6 +78,6 @@ func (s *Statement) Read(r *Reply) (*upstream.Session, error) {
 		return nil, err
 	}
 	return &upstream.Session{
-		ID: strings.Clone(id.Str), IdentityID: strings.Clone(identityID.Str), AuthenticatedAt: authenticatedAt, ExpiresAt: expiresAt, Body: r.Body,
+		ID: id.Str, IdentityID: identityID.Str, AuthenticatedAt: authenticatedAt, ExpiresAt: expiresAt, Body: r.Body,
 	}, nil
 }
