@@ -157,7 +157,6 @@ func (l *lane) goOn(t turn) turn {
 
 // ask has it decided whether the request that waits may pass. Where the lane cannot serve it, it goes on the long way from there.
 func (l *lane) ask() (t turn) {
-	l.conn.server.newcomers.Wait()
 	r := l.current
 	l.current = nil
 	concluded := false

@@ -15,7 +15,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"github.com/gatehouse-proxy/gatehouse/internal/giveway"
 	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 )
@@ -127,8 +126,6 @@ type Server struct {
 
 	dates dates
 
-	newcomers giveway.Line // connections, and requests that nothing is remembered for: they keep no other waiting
-
 	open    *connections
 	tunnels *tunnels
 
@@ -216,7 +213,6 @@ func (s *Server) Serve(ln net.Listener) error {
 			}
 			return fmt.Errorf("accept connection: %w", err)
 		}
-		s.newcomers.Wait()
 		go c.serve()
 	}
 }
@@ -233,7 +229,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.tunnels.close()
 	err := s.open.end(ctx)
 	s.end()
-	s.newcomers.Close()
 	return err
 }
 

@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/sessionapi":          {"upstream"},
 	"internal/sessiontoken":        {"upstream"},
 	"internal/whoami":              {"upstream"},
-	"proxy":                        {"internal/giveway", "internal/policy", "upstream"},
+	"proxy":                        {"internal/policy", "upstream"},
 	"sessioncache":                 {"upstream"},
 	"upstream/embedded":            {"internal/pipe", "internal/whoami", "upstream"},
 	"upstream/guard":               {"upstream"},

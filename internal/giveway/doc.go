@@ -4,4 +4,6 @@
 // runtime/proc.go). What takes 9 µs then waits for all that can run, and that may be long: after a restart, when every session is asked for,
 // dozens of answers of the session service are at hand at any time, each of which is work of 50 µs. The scheduler knows no priorities.
 // But whoever waits for the network himself lets it look there.
+//
+// The price is that long work takes longer where a processor is busy: up to five times as long where there is short work without end.
 package giveway

@@ -5,38 +5,48 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 )
 
-// atOnce is how many go through a Line for each look at the network. A look takes 3 µs, and what is found is in smaller heaps: one for
+// perLook is how many go through a Line for each look at the network. A look takes 3 µs, and what is found is in smaller heaps: one for
 // each costs a tenth of the work that it is for, and one for four next to nothing.
-const atOnce = 4
+const perLook = 4
 
-// A Line is where goroutines wait before long work. The zero Line is one that nobody has waited in. It is safe for concurrent use, and must
-// not be copied.
+// share is how much time of others lets one more through: so those in a Line have a fifth of a processor that short work takes all of.
+const share = 200 * time.Microsecond
+
+// A Line is where goroutines wait before long work, which is some 50 µs. The zero Line is one that nobody has waited in. It is safe for
+// concurrent use, and must not be copied.
 type Line struct {
-	mu      sync.Mutex // held while the network is looked at
-	through int        // so many
-	in, out *os.File   // a pipe, which is empty but for what looks at the network; nil before the first look
-	raw     syscall.RawConn
-	closed  bool
-	mark    [1]byte
+	mu     sync.Mutex // held while the network is looked at
+	left   int        // who may still go through before the next look
+	r, w   *os.File   // a pipe, which is empty but for what looks at the network; nil before the first look
+	raw    syscall.RawConn
+	closed bool
+	mark   [1]byte
 }
 
-// Wait returns when whatever the network has brought until now is under way, or a few others at most are ahead of it. While a processor
-// has nothing to do it returns at once. It waits for nothing in a Line that is closed, and where no file descriptors are left.
+// Wait lets what the network has brought go first. Callers go on in the order in which they came, some after each look at the network, so Wait
+// takes as long as those before it and what they give way to: no time while a processor has nothing to do. It knows no deadline. It waits for
+// nothing in a Line that is closed, and where no file descriptors are left.
 func (l *Line) Wait() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.through%atOnce == 0 {
+	if l.left == 0 {
+		began := time.Now()
 		l.look()
+		l.left = due(time.Since(began))
 	}
-	l.through++
+	l.left--
 }
+
+// due returns how many go through after a look that took so long.
+func due(took time.Duration) int { return max(perLook, int(took/share)) }
 
 // look returns when the network was looked at: it waits there for what it sends itself. Where a pipe is not waited for with the network,
 // as on Windows, it returns at once.
 func (l *Line) look() {
-	if l.closed || l.in == nil && !l.open() {
+	if l.closed || l.r == nil && !l.open() {
 		return
 	}
 	sent := false
@@ -44,24 +54,24 @@ func (l *Line) look() {
 		if sent {
 			return true
 		}
-		_, err := l.in.Write(l.mark[:])
+		_, err := l.w.Write(l.mark[:])
 		sent = err == nil
 		return !sent
 	})
 	if sent {
-		_, _ = l.out.Read(l.mark[:])
+		_, _ = l.r.Read(l.mark[:])
 	}
 	runtime.Gosched() // what was found together with that goes first
 }
 
 // open opens the pipe.
 func (l *Line) open() bool {
-	out, in, err := os.Pipe()
+	r, w, err := os.Pipe()
 	if err != nil {
 		return false
 	}
-	l.in, l.out = in, out
-	l.raw, err = out.SyscallConn()
+	l.r, l.w = r, w
+	l.raw, err = r.SyscallConn()
 	return err == nil // which it always is: the file is open
 }
 
@@ -69,8 +79,8 @@ func (l *Line) open() bool {
 func (l *Line) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed = true; l.in != nil {
-		_ = l.in.Close()
-		_ = l.out.Close()
+	if l.closed = true; l.r != nil {
+		_ = l.r.Close()
+		_ = l.w.Close()
 	}
 }

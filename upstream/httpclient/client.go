@@ -65,7 +65,7 @@ func (cfg *Config) check() error {
 // A Client puts questions to one service. It is safe for concurrent use.
 type Client struct {
 	conns     *pool
-	answers   giveway.Line // to read one is long work beside what a remembered session takes
+	answers   giveway.Line // to read one is long work beside a request whose session is remembered
 	base      url.URL
 	lines     string // of every question, after its target: the version of HTTP, and the first headers
 	remaining func(int64)

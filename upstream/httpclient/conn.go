@@ -43,6 +43,9 @@ func newConn(socket net.Conn) *conn {
 
 var longAgo = time.Unix(1, 0)
 
+// inTime is for how long before its deadline an answer that has come gives way to nothing: it was given in time, and is to be read in time.
+const inTime = 100 * time.Millisecond
+
 // errTooMuch ends what has no end.
 var errTooMuch = errors.New("head of the answer is too large")
 
@@ -69,7 +72,9 @@ func (c *conn) ask(ctx context.Context, lines string, q *Question, giveWay func(
 	if _, err := c.r.Peek(1); err != nil {
 		return Reply{}, cause(ctx, err)
 	}
-	giveWay()
+	if ends, bounded := ctx.Deadline(); !bounded || time.Until(ends) > inTime {
+		giveWay()
+	}
 	resp, err := c.readHead(q)
 	if err != nil {
 		return Reply{}, cause(ctx, err)
