@@ -5,5 +5,5 @@
 // dozens of answers of the session service are at hand at any time, each of which is work of 50 µs. The scheduler knows no priorities.
 // But whoever waits for the network himself lets it look there.
 //
-// The price is that long work takes longer where a processor is busy: up to five times as long where there is short work without end.
+// The price is that long work waits where there is short work without end: it has a twentieth of the processor then.
 package giveway

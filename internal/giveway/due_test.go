@@ -14,7 +14,7 @@ func TestDue(t *testing.T) {
 		}
 	}
 	f(0, 4)
-	f(900*time.Microsecond, 4)
-	f(time.Millisecond, 5)
-	f(10*time.Millisecond, 50)
+	f(4999*time.Microsecond, 4)
+	f(5*time.Millisecond, 5)
+	f(50*time.Millisecond, 50)
 }

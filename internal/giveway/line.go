@@ -12,8 +12,8 @@ import (
 // each costs a tenth of the work that it is for, and one for four next to nothing.
 const perLook = 4
 
-// share is how much time of others lets one more through: so those in a Line have a fifth of a processor that short work takes all of.
-const share = 200 * time.Microsecond
+// share is how much time of others lets one more through: where short work takes all of a processor, a thousand go through in a second.
+const share = time.Millisecond
 
 // A Line is where goroutines wait before long work, which is some 50 µs. The zero Line is one that nobody has waited in. It is safe for
 // concurrent use, and must not be copied.
