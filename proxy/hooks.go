@@ -30,6 +30,7 @@ const maxMessage = 64 << 10
 func (r *request) message() {
 	if !r.judged {
 		r.decision = r.judgeMessage()
+		r.judgedAt(r.now())
 	}
 	if r.decision.Verdict == policy.Allowed {
 		r.decision = r.takeMessage()

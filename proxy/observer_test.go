@@ -62,3 +62,33 @@ func TestWhoseTimeItIs(t *testing.T) {
 	f(false, true, request("GET", "/sessions/whoami", "", alice))
 	f(false, true, request("GET", authPath, "", about("GET", "/x", alice)...))
 }
+
+// Nor is what a client takes to send a message, whether it waits to be asked for it or not.
+func TestMessagesAreNotTheGatewaysTime(t *testing.T) {
+	f := func(lines ...string) {
+		t.Helper()
+		var s *stopwatch
+		g, _, hooks := newHookedGateway(t, func(with *setup) {
+			s = &stopwatch{observer: with.Observer.(*observer)}
+			with.Observer = s
+		})
+		c := g.dial()
+		c.send(request("POST", hook, "", append(lines, key, "Content-Length: 16")...))
+		if len(lines) > 0 && c.next("POST").StatusCode != 100 {
+			t.Fatalf("%q: the message is not asked for", lines)
+		}
+		c.send("message_received")
+		if c.next("POST").StatusCode != 204 || hooks.count() != 1 {
+			t.Fatalf("%q: the message is refused", lines)
+		}
+		_ = c.Close()
+		if err := g.Shutdown(context.Background()); err != nil { // after which everything has been told
+			t.Fatal(err)
+		}
+		if decided, total := s.decided.Load(), s.total.Load(); decided <= 0 || decided >= total {
+			t.Errorf("%q: %v of %v", lines, time.Duration(decided), time.Duration(total))
+		}
+	}
+	f()
+	f(expects)
+}
