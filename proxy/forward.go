@@ -70,6 +70,11 @@ func (r *request) answered(err error) {
 		r.answer(status(&d))
 		return
 	}
+	if errors.Is(err, errPanicked) {
+		r.decision.Verdict, r.decision.Reason = policy.Unavailable, policy.InternalError
+		r.answer(fasthttp.StatusInternalServerError)
+		return
+	}
 	if errors.Is(err, errClientGone) {
 		app.cfg.Observer.Cut(ByClient)
 		r.decision.Reason = policy.ClientGone

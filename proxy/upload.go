@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -21,9 +22,12 @@ var errAborted = errors.New("client did not send the whole request body")
 // errTooLarge says that the body of a request has turned out to be larger than it may be. The application must see an aborted request.
 var errTooLarge = errors.New("request body is larger than it may be")
 
+// errPanicked says that something panicked while the body of a request was passed on. The application must see an aborted request.
+var errPanicked = errors.New("panic while the request body was passed on")
+
 // gaveUp reports whether an upload ended in an error after which the application waits for the rest of the body.
 func gaveUp(err error) bool {
-	return errors.Is(err, errAborted) || errors.Is(err, errTooLarge) || isTimeout(err)
+	return errors.Is(err, errAborted) || errors.Is(err, errTooLarge) || errors.Is(err, errPanicked) || isTimeout(err)
 }
 
 // errStopped says that an upload was ended because nobody wants it any more.
@@ -159,8 +163,15 @@ type uploadBuffer [chunkHead + smallBody + chunkTail]byte
 
 var uploadBuffers = sync.Pool{New: func() any { return new(uploadBuffer) }}
 
-// send passes the body on, and returns an error unless all of it was sent.
-func (u *upload) send(c *appConn) error {
+// send passes the body on, and returns an error unless all of it was sent. That is so for a panic, too: nobody else would stop it here.
+func (u *upload) send(c *appConn) (err error) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			u.client.server.cfg.Logger.Error("panic while passing a request body on: the request was cut off", "panic", failure,
+				"stack", string(debug.Stack()))
+			err = errPanicked
+		}
+	}()
 	buf := uploadBuffers.Get().(*uploadBuffer)
 	defer uploadBuffers.Put(buf)
 	chunked := u.left == chunkedBody
