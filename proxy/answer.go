@@ -187,6 +187,7 @@ func (l *lane) ask() (t turn) {
 // drop gives up the request that waits or passes, if one does: earlier answers could not be sent.
 func (l *lane) drop() {
 	r := l.current
+	l.current = nil
 	switch {
 	case r == nil:
 	case r.asked.app == nil: // nobody has been told of it

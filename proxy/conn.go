@@ -79,7 +79,8 @@ type conn struct {
 
 	look *look // whether the peer is still there
 
-	// pending is what waits for fasthttp to hand the connection over. It never does if the client is gone by then.
+	// pending is what fasthttp is to end, or to hand the connection over to. It does neither if the client is gone by then, or if something
+	// panics.
 	pending atomic.Pointer[io.Closer]
 
 	drained bool // what the peer sent is left to the next reader; see takeEarly

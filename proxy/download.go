@@ -33,6 +33,7 @@ type download struct {
 // stream makes d the body of the response to r.
 func (d *download) stream(r *request) {
 	rc := r.ctx
+	d.client.pending.Store(new(io.Closer(d)))
 	switch {
 	case d.left >= 0:
 		rc.Response.SetBodyStream(d, d.left)
@@ -48,7 +49,6 @@ func (d *download) stream(r *request) {
 		return
 	}
 	// HTTP/1.0 knows no chunks: the body ends where the connection does (RFC 9112 section 6.3), which fasthttp does not offer.
-	d.client.pending.Store(new(io.Closer(d)))
 	rc.HijackSetNoResponse(true)
 	rc.Hijack(func(client net.Conn) {
 		if d.client.pending.Swap(nil) == nil {
@@ -161,6 +161,7 @@ func (d *download) trailers() error {
 
 // Close ends the exchange. It is called once, whether or not the body was read to its end.
 func (d *download) Close() error {
+	d.client.pending.Store(nil)
 	switch {
 	case d.complete:
 	case d.broken:

@@ -46,6 +46,9 @@ func (s *Server) ServeLongWay(ln net.Listener) error {
 	}
 }
 
+// LoseLongWay makes everything panic that does not stay in the lane.
+func (s *Server) LoseLongWay() { s.http, s.little = nil, nil }
+
 // Handed returns how many connections are in the hands of fasthttp.
 func (s *Server) Handed() int {
 	return int(s.http.GetOpenConnectionsCount()+s.little.GetOpenConnectionsCount()) + 2 // each leaves one out, of which it thinks that it is being accepted

@@ -234,6 +234,7 @@ type setup struct {
 	App      proxy.AppConfig
 	Listener net.Listener     // one on loopback if nil
 	LongWay  bool             // every request is fasthttp's
+	Lost     bool             // whatever is fasthttp's panics
 	Opened   func(*proxy.App) // is told the pool; may be nil
 }
 
@@ -318,6 +319,9 @@ func newGateway(t testing.TB, app net.Listener, changes ...func(*setup)) *gatewa
 		}
 	}
 	g.network, g.addr, g.Server = ln.Addr().Network(), ln.Addr().String(), proxy.NewServer(s.Config)
+	if s.Lost {
+		g.LoseLongWay()
+	}
 	served := make(chan error, 1)
 	serve := g.Serve
 	if s.LongWay {

@@ -6,6 +6,10 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/policy"
 )
 
 // A lane is the short way of a connection's requests: that of the plainest ones, when they may pass. It knows nothing of what is hard about
@@ -61,6 +65,7 @@ func (c *conn) serve() {
 			c.server.cfg.Logger.Error("panic while serving a connection: it was cut off", "panic", failure, "stack", string(debug.Stack()))
 			l.memory = nil // whoever has it now
 			c.ours.Store(false)
+			l.giveUp()
 			_ = c.Close()
 		}
 	}()
@@ -81,6 +86,19 @@ func (c *conn) serve() {
 			return
 		}
 	}
+}
+
+// giveUp ends what a panic has left under way, so that it takes up nobody's place. Observers are told of it, unless that panics, too.
+func (l *lane) giveUp() {
+	c := l.conn
+	defer func() {
+		_ = recover()
+		c.settle()
+	}()
+	if r := c.takeBegun(); r != nil {
+		r.abandon(policy.Unavailable, policy.InternalError, fasthttp.StatusInternalServerError)
+	}
+	l.drop()
 }
 
 // run serves requests until one leaves, or the connection ends.
