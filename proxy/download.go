@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http/httputil"
+	"runtime/debug"
 
 	"github.com/valyala/fasthttp"
 )
@@ -55,6 +56,11 @@ func (d *download) stream(r *request) {
 			return // closed meanwhile
 		}
 		defer func() {
+			if failure := recover(); failure != nil { // nobody else would stop it here
+				d.client.server.cfg.Logger.Error("panic while passing a response on: it was cut off", "panic", failure,
+					"stack", string(debug.Stack()))
+				d.client.reset()
+			}
 			_ = d.Close()
 			_ = client.Close()
 		}()

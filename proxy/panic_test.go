@@ -141,6 +141,8 @@ func TestAPanicGivesPlacesBack(t *testing.T) {
 	f("a long answer", large, request("GET", "/public/x", ""), stunned{})
 	f("the long way", ok("hello"), request("POST", "/public/x", "a"), stunned{})
 	f("a long answer on the long way", large, request("POST", "/public/x", "a"), stunned{})
+	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+	f("an answer without a length to HTTP/1.0", chunked, "GET /public/x HTTP/1.0\r\nHost: a\r\n\r\n", stunned{})
 	f("stunned by a long answer on the long way", large, request("POST", "/public/x", "a"), stunned{ended: true})
 }
 
