@@ -256,20 +256,29 @@ func (a *App) put(c *appConn) {
 	}
 }
 
-// sweep closes the connections that have been idle for too long, and comes again while there are others.
+// sweep closes the connections that have been idle for too long, and comes again while there are others. Nobody waits for it: TLS says
+// goodbye.
 func (a *App) sweep() {
+	for _, c := range a.expired() {
+		_ = c.Close()
+	}
+}
+
+// expired takes out the connections that have been idle for too long, and sees to it that sweep comes again if there are others.
+func (a *App) expired() []*appConn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := 0
 	for n < len(a.idle) && a.idle[n].age()-a.idle[n].idleSince >= a.cfg.KeepAlive {
-		_ = a.idle[n].Close()
 		n++
 	}
+	expired := slices.Clone(a.idle[:n])
 	a.idle = slices.Delete(a.idle, 0, n)
 	a.sweeper = nil
 	if len(a.idle) > 0 {
 		a.sweeper = time.AfterFunc(a.cfg.KeepAlive, a.sweep)
 	}
+	return expired
 }
 
 // release makes room for another connection: one that was got is no more one of the pool.

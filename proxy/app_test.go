@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -124,6 +125,47 @@ func TestRequestThatIsTakenPieceByPiece(t *testing.T) {
 	if err := <-wrote; err != nil {
 		t.Error(err)
 	}
+}
+
+// A farewell is a connection that says when it is closed.
+type farewell struct {
+	net.Conn
+	said func()
+}
+
+func (c *farewell) Close() error {
+	c.said()
+	return c.Conn.Close()
+}
+
+// Nobody waits while connections are closed that were idle for too long: with TLS that takes time.
+func TestNobodyWaitsForTheSweeper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a *App
+		closed := 0
+		a = NewApp(AppConfig{
+			MaxConns: 1, DialTimeout: time.Minute, HeadTimeout: time.Minute, KeepAlive: time.Second, MaxAge: time.Hour, LookEvery: time.Minute,
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				near, _ := net.Pipe()
+				return &farewell{near, func() {
+					if closed++; !a.mu.TryLock() {
+						t.Error("nobody gets a connection while one is closed")
+						return
+					}
+					a.mu.Unlock()
+				}}, nil
+			},
+		})
+		c, _, err := a.get(t.Context(), nil, true, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.put(c)
+		time.Sleep(time.Second)
+		if synctest.Wait(); closed != 1 {
+			t.Errorf("%d connections were closed, want 1", closed)
+		}
+	})
 }
 
 // A connection that ends before its response was handed over gives back what the response holds: fasthttp drops a hijack whose client is
