@@ -176,7 +176,7 @@ func (l *lane) ask() (t turn) {
 	}
 	t = l.answer(r, r.now())
 	concluded = true
-	l.pass(l.next.head)
+	l.consume(l.next.head)
 	l.send()
 	if l.flush() != nil {
 		return end

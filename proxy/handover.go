@@ -58,7 +58,7 @@ func (l *lane) handOver() bool {
 		}
 		return false
 	}
-	l.pass(given)
+	l.consume(given)
 	if l.idle() {
 		l.release()
 	}

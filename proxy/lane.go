@@ -24,7 +24,7 @@ type lane struct {
 	now        time.Time   // when the last request was answered, or when the connection began
 	brisk      bool        // that was soon after the one before
 	unsure     bool        // it has not been looked whether the client has ended its side
-	began      bool        // the head of a request is there in part, and its time is running
+	partial    bool        // the head of a request is there in part, and its time is running
 	next       extent      // of the request that leaves, waits or passes
 	current    *request    // which waits or passes
 	failure    error       // why nothing more can be read
@@ -182,10 +182,10 @@ func (l *lane) await() bool {
 		}
 		d = idleTimeout
 	case idle: // for the first request it has been running since the connection began
-	case l.began:
+	case l.partial:
 		return true
 	default:
-		if l.began = true; answered {
+		if l.partial = true; answered {
 			now = time.Now()
 		}
 	}
@@ -216,7 +216,7 @@ func (l *lane) serve() turn {
 			l.conn.heard.Store(true)
 			return l.makeRoom()
 		}
-		if l.pass(size); len(l.memory.out) >= muchUnsent && l.flush() != nil {
+		if l.consume(size); len(l.memory.out) >= muchUnsent && l.flush() != nil {
 			return end
 		}
 	}
@@ -232,10 +232,10 @@ func (l *lane) answered(now time.Time) {
 	l.now = now
 }
 
-// pass leaves the first n bytes behind.
-func (l *lane) pass(n int) {
+// consume leaves the first n bytes behind.
+func (l *lane) consume(n int) {
 	l.begin += n
-	l.began = false
+	l.partial = false
 	if !l.conn.answered.Load() {
 		l.conn.answered.Store(true)
 	}

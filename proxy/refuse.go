@@ -36,7 +36,7 @@ func (r *request) refuse(d policy.Decision) {
 	}
 	r.renew(d.Renewed)
 	if refusal, ok := errors.AsType[*upstream.Refusal](d.Err); ok && d.Verdict == policy.Refused {
-		r.passOn(refusal)
+		r.relayRefusal(refusal)
 		return
 	}
 	r.answer(status(&d))
@@ -158,8 +158,8 @@ var allowedMethods = [...]string{
 	ExtAuthzFace:    strings.Join(policy.Methods(), ", "),
 }
 
-// passOn answers with the session service's own refusal.
-func (r *request) passOn(refusal *upstream.Refusal) {
+// relayRefusal answers with the session service's own refusal.
+func (r *request) relayRefusal(refusal *upstream.Refusal) {
 	h := &r.ctx.Response.Header
 	r.ctx.SetStatusCode(r.understood(refusal.Status))
 	h.Set(fasthttp.HeaderCacheControl, "no-store")

@@ -44,7 +44,7 @@ func (l *lane) passOn() (t turn) {
 	held = nil
 	l.answered(now)
 	l.conn.heard.Store(false)
-	l.pass(l.next.head)
+	l.consume(l.next.head)
 	if !l.deliver(app, c, &p) || last {
 		return end
 	}
@@ -120,6 +120,9 @@ type bodyWriter struct {
 	chunked bool
 }
 
+// gathered is how much of a body is gathered before it is sent: what is read from the application at once. For more, the client would wait.
+const gathered = appBuffer
+
 // Write keeps p until there is much to be sent, or Flush is called.
 func (w *bodyWriter) Write(p []byte) (int, error) {
 	m := w.lane.memory
@@ -132,7 +135,7 @@ func (w *bodyWriter) Write(p []byte) (int, error) {
 	default:
 		m.out = append(m.out, p...)
 	}
-	if len(m.out) < smallBody {
+	if len(m.out) < gathered {
 		return len(p), nil
 	}
 	return len(p), w.Flush()

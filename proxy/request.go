@@ -25,8 +25,8 @@ type request struct {
 	dialect Dialect // of a question of a front proxy; the zero one changes nothing for other requests
 	known   bool    // whether there is such a dialect
 	began   time.Time
-	judged  bool          // the decision stands: nobody makes it again
-	decided time.Duration // what the gateway itself took, of a request that is judged
+	judged  bool          // expect, the lane or the face itself has judged it: nobody does so again, though what follows may refuse it yet
+	decided time.Duration // what the gateway itself took: until it was judged, or the lane passed it on; or else all of it
 	last    bool          // the connection ends with the response
 
 	raw, path  []byte // of the request line: path and query, and the canonical path; empty if there is no such thing
@@ -119,7 +119,7 @@ func (r *request) finish(failure any) {
 // now returns the present. It reads one clock, where [time.Now] reads two: each is half a hundredth of what a request costs.
 func (r *request) now() time.Time { return r.began.Add(time.Since(r.began)) }
 
-// judgedAt notes that the decision about r stands, and since when.
+// judgedAt notes that r has been judged, and when.
 func (r *request) judgedAt(now time.Time) { r.judged, r.decided = true, now.Sub(r.began) }
 
 // conclude tells the observer and the access log how the request went. It is the last that is done with r.

@@ -38,7 +38,7 @@ func (r *request) sessionToken() {
 		r.refuse(policy.Decision{Verdict: policy.Unauthenticated, Reason: policy.NoSession})
 	case refused:
 		r.decision = policy.Decision{Verdict: policy.Refused, Reason: policy.RefusedByService, Err: err}
-		r.passOn(refusal)
+		r.relayRefusal(refusal)
 	case errors.Is(err, upstream.ErrLimited):
 		r.refuse(beyond(UnknownPerClientLimit))
 	default:

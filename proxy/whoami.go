@@ -159,7 +159,7 @@ func (r *request) whoamiFailed(err error) {
 			r.whoamiError(fasthttp.StatusForbidden)
 			return
 		}
-		r.passOn(refusal)
+		r.relayRefusal(refusal)
 		r.kratosHead()
 		return
 	}
