@@ -161,9 +161,9 @@ func (c *Cache) Recall(cred upstream.Credential, now time.Time) (upstream.Answer
 	if e == nil || !e.servable(at) || !e.fresh(at) || e.renew {
 		return upstream.Answer{}, false
 	}
-	a, o, err := e.serve(src, at)
+	a, o := e.serve(src, at)
 	c.lookups.count(d, o)
-	return a, err == nil
+	return a, true
 }
 
 func (c *Cache) find(ctx context.Context, cred upstream.Credential, within time.Duration, unattended bool) (upstream.Answer, error) {
@@ -195,7 +195,8 @@ func (c *Cache) lookup(
 		q.forced = true
 		a, o, err := c.ask(ctx, q, cred)
 		if err == errTooSoon {
-			return e.serve(src, at)
+			a, o = e.serve(src, at)
+			return a, o, nil
 		}
 		return a, o, err
 
@@ -203,7 +204,8 @@ func (c *Cache) lookup(
 		a, o, err := c.ask(ctx, q, cred)
 		if err != nil && !upstream.Definite(err) {
 			if at = c.now(); e.servable(at) && c.stands(e) {
-				return e.serve(src, at)
+				a, o = e.serve(src, at)
+				return a, o, nil
 			}
 		}
 		return a, o, err
@@ -211,7 +213,8 @@ func (c *Cache) lookup(
 	case !e.fresh(at) && e.mayAsk(at):
 		c.refresh(&q, cred)
 	}
-	return e.serve(src, at)
+	a, o := e.serve(src, at)
+	return a, o, nil
 }
 
 // recall returns the entry for d that has what the caller wants or, failing that, the newest one that is still held, and where it was

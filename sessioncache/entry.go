@@ -109,10 +109,10 @@ func tick(next *atomic.Int64, now, every time.Duration) bool {
 
 // serve is what a caller gets who is served from memory, where the entry was found at src. BelieveFor is what is left of the entry's
 // freshness, so that a Store in front of this one does not believe it for longer.
-func (e *entry) serve(src upstream.Source, at moment) (upstream.Answer, outcome, error) {
+func (e *entry) serve(src upstream.Source, at moment) (upstream.Answer, outcome) {
 	if !e.fresh(at) {
 		src = upstream.Stale
 	}
 	a := upstream.Answer{Session: e.session, BelieveFor: e.left(at), Source: src, Age: e.age(at)}
-	return a, outcomeOf(src), nil
+	return a, outcomeOf(src)
 }
