@@ -51,10 +51,7 @@ func newClient(u config.NamedUpstream, own *embedded.Service, base httpclient.Co
 	}
 	switch {
 	case u.Kratos != nil:
-		return kratos.New(kratos.Config{
-			URL: base.URL, Cookie: u.Kratos.Cookie, MaxConns: base.MaxConns, Dial: base.Dial, UserAgent: base.UserAgent,
-			Remaining: base.Remaining,
-		})
+		return kratos.New(kratos.Config{HTTP: base, Cookie: u.Kratos.Cookie})
 	case u.Wacht != nil:
 		return wacht.New(wacht.Config{HTTP: base, Cookie: u.Wacht.Cookie, Development: u.Wacht.Development})
 	case u.Crossid != nil:

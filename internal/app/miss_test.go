@@ -18,17 +18,18 @@ import (
 	"github.com/gatehouse-proxy/gatehouse/sessioncache"
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 	"github.com/gatehouse-proxy/gatehouse/upstream/guard"
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
 	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
 )
 
 // missServer is a gateway as it is built from a configuration, before a session service that is only memory.
 func missServer(tb testing.TB) *proxy.Server {
-	client, err := kratos.New(kratos.Config{
-		URL: &url.URL{Scheme: "http", Host: "kratos.test"}, Cookie: "s", MaxConns: 65,
+	client, err := kratos.New(kratos.Config{Cookie: "s", HTTP: httpclient.Config{
+		URL: &url.URL{Scheme: "http", Host: "kratos.test"}, MaxConns: 65,
 		Dial: func(context.Context, string, string) (net.Conn, error) {
 			return &wordyConn{ready: make(chan struct{}, 1)}, nil
 		},
-	})
+	}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func dialects() []dialect {
 			[]string{http.MethodDelete, "/self-service/logout/api", `{"session_token":"TOKEN"}`},
 			"identity.traits.email",
 			func(base httpclient.Config, cookie string) (asker, error) {
-				return kratos.New(kratos.Config{URL: base.URL, Cookie: cookie})
+				return kratos.New(kratos.Config{HTTP: httpclient.Config{URL: base.URL}, Cookie: cookie})
 			},
 		},
 		{

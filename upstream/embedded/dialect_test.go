@@ -45,7 +45,7 @@ func standIns() []standIn {
 			[]upstream.Kind{upstream.SessionToken, upstream.Cookie, upstream.Bearer},
 			"expires_at",
 			func(cfg httpclient.Config, cookie string) (asker, error) {
-				return kratos.New(kratos.Config{URL: cfg.URL, Dial: cfg.Dial, Cookie: cookie})
+				return kratos.New(kratos.Config{HTTP: cfg, Cookie: cookie})
 			},
 		},
 		{

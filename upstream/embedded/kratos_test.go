@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
 	"github.com/gatehouse-proxy/gatehouse/upstream/embedded"
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
 	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestKratosClient(t *testing.T) {
 	w := open(t, embedded.Config{})
 	client, err := kratos.New(kratos.Config{
-		URL: &url.URL{Scheme: "http", Host: "embedded"}, Cookie: "ory_kratos_session", Dial: w.s.Dial,
+		HTTP: httpclient.Config{URL: &url.URL{Scheme: "http", Host: "embedded"}, Dial: w.s.Dial}, Cookie: "ory_kratos_session",
 	})
 	if err != nil {
 		t.Fatal(err)

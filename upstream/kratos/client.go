@@ -3,7 +3,6 @@ package kratos
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 
@@ -13,23 +12,11 @@ import (
 
 // A Config says where the service is and how to reach it.
 type Config struct {
-	// URL is the base of the public API, http or https. Its path is kept, so that the question goes to <path>/sessions/whoami.
-	URL *url.URL
+	HTTP httpclient.Config // its URL is the base of the public API, so that the question goes to <path>/sessions/whoami
 
 	// Cookie is the name of the session cookie, for credentials that do not name theirs; or the beginning of one and '*', and then a
 	// credential that does not is nobody's.
 	Cookie string
-
-	// MaxConns bounds the connections to the service, and so the questions at once, those of [Client.Ready] included. Zero is no bound.
-	MaxConns int
-
-	// Dial opens a connection to the service. Nil is the network; another function can reach a service inside this process.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-
-	UserAgent string // what the service sees as User-Agent; empty is "gatehouse"
-
-	// Remaining, if not nil, is told how many questions are left of the service's limit, with every answer that says so.
-	Remaining func(questions int64)
 }
 
 // A Client is an [upstream.Store] that asks Kratos. It is safe for concurrent use.
@@ -47,7 +34,7 @@ func New(cfg Config) (*Client, error) {
 	if !httpclient.IsToken(cfg.Cookie) {
 		return nil, fmt.Errorf("use kratos: cookie must be the name of a cookie, such as ory_kratos_session, and not %q", cfg.Cookie)
 	}
-	c, err := httpclient.New(httpclient.Config{URL: cfg.URL, MaxConns: cfg.MaxConns, Dial: cfg.Dial, UserAgent: cfg.UserAgent, Remaining: cfg.Remaining})
+	c, err := httpclient.New(cfg.HTTP)
 	if err != nil {
 		return nil, fmt.Errorf("use kratos: %w", err)
 	}
@@ -78,7 +65,7 @@ func (c *Client) Session(ctx context.Context, cred upstream.Credential) (upstrea
 }
 
 // Ready asks whether the service is ready, which is when it reaches its database. It returns nil if it is. The question takes part in
-// [Config.MaxConns].
+// [httpclient.Config.MaxConns].
 func (c *Client) Ready(ctx context.Context) error {
 	r, err := c.ask(ctx, c.ready, httpclient.Proof{})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-proxy/gatehouse/upstream"
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
 	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
 	"github.com/gatehouse-proxy/gatehouse/upstream/upstreamtest"
 )
@@ -22,7 +23,7 @@ import (
 func TestClientIsAStore(t *testing.T) {
 	upstreamtest.TestStore(t, func(t *testing.T) upstreamtest.Subject {
 		service := new(upstreamtest.Service)
-		client := newClient(t, kratos.Config{URL: service.Start(t), Cookie: upstreamtest.DefaultCookie, MaxConns: 4})
+		client := newClient(t, kratos.Config{HTTP: httpclient.Config{URL: service.Start(t), MaxConns: 4}, Cookie: upstreamtest.DefaultCookie})
 		credential := func(k upstream.Kind, l upstreamtest.Login) upstream.Credential {
 			switch k {
 			case upstream.SessionToken:
@@ -112,7 +113,7 @@ func TestQuestion(t *testing.T) {
 func TestNew(t *testing.T) {
 	f := func(url, cookie, want string) {
 		t.Helper()
-		_, err := kratos.New(kratos.Config{URL: parseURL(t, url), Cookie: cookie})
+		_, err := kratos.New(kratos.Config{HTTP: httpclient.Config{URL: parseURL(t, url)}, Cookie: cookie})
 		if err == nil || err.Error() != "use kratos: "+want {
 			t.Errorf("%s: error = %v, want %q", url, err, want)
 		}
@@ -131,16 +132,16 @@ func TestNew(t *testing.T) {
 	f("http://127.0.0.1", "", `cookie must be the name of a cookie, such as ory_kratos_session, and not ""`)
 	f("http://127.0.0.1", "a=b", `cookie must be the name of a cookie, such as ory_kratos_session, and not "a=b"`)
 
-	g := func(cfg kratos.Config, want string) {
+	g := func(cfg httpclient.Config, want string) {
 		t.Helper()
-		if _, err := kratos.New(cfg); err == nil || err.Error() != "use kratos: "+want {
+		if _, err := kratos.New(kratos.Config{HTTP: cfg, Cookie: "s"}); err == nil || err.Error() != "use kratos: "+want {
 			t.Errorf("error = %v, want %q", err, want)
 		}
 	}
 	u := parseURL(t, "http://127.0.0.1")
-	g(kratos.Config{Cookie: "s"}, absolute)
-	g(kratos.Config{URL: u, Cookie: "s", UserAgent: "a\r\nb"}, "user agent must be printable ASCII")
-	g(kratos.Config{URL: u, Cookie: "s", MaxConns: -1}, "number of connections must not be negative")
+	g(httpclient.Config{}, absolute)
+	g(httpclient.Config{URL: u, UserAgent: "a\r\nb"}, "user agent must be printable ASCII")
+	g(httpclient.Config{URL: u, MaxConns: -1}, "number of connections must not be negative")
 }
 
 // The question goes to the configured host and path, and through no proxy, whatever the environment says.
@@ -149,15 +150,14 @@ func TestURL(t *testing.T) {
 		t.Helper()
 		peer := &peer{answer: say(response(200, goodBody))}
 		var addr string
-		client := newClient(t, kratos.Config{
+		client := newClient(t, kratos.Config{Cookie: cookieName, HTTP: httpclient.Config{
 			URL:       parseURL(t, url),
-			Cookie:    cookieName,
 			UserAgent: "test/1",
 			Dial: func(ctx context.Context, network, a string) (net.Conn, error) {
 				addr = network + " " + a
 				return peer.dial(ctx, network, a)
 			},
-		})
+		}})
 		if _, err := client.Session(t.Context(), upstreamtest.Token("v")); err != nil {
 			t.Fatal(err)
 		}
@@ -209,9 +209,9 @@ func TestConnectionsAreKept(t *testing.T) {
 				time.Sleep(time.Second)
 				say(response(200, goodBody))(c)
 			}}
-			client := newClient(t, kratos.Config{
-				URL: parseURL(t, "http://kratos.example"), Cookie: cookieName, MaxConns: maxConns, Dial: peer.dial,
-			})
+			client := newClient(t, kratos.Config{Cookie: cookieName, HTTP: httpclient.Config{
+				URL: parseURL(t, "http://kratos.example"), MaxConns: maxConns, Dial: peer.dial,
+			}})
 			for range 3 {
 				var wg sync.WaitGroup
 				for range 32 {
@@ -240,13 +240,12 @@ func TestConnectionsAreKept(t *testing.T) {
 
 // A question that cannot have reached the service may be asked again, and no other.
 func TestNotSent(t *testing.T) {
-	f := func(what string, cfg kratos.Config, want bool) {
+	f := func(what string, cfg httpclient.Config, want bool) {
 		t.Helper()
-		cfg.Cookie = cookieName
 		if cfg.URL == nil {
 			cfg.URL = parseURL(t, "http://kratos.example")
 		}
-		client := newClient(t, cfg)
+		client := newClient(t, kratos.Config{HTTP: cfg, Cookie: cookieName})
 		_, err := client.Session(t.Context(), upstreamtest.Token("secret"))
 		if err == nil || upstream.Definite(err) || errors.Is(err, upstream.ErrNotSent) != want || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: error = %v, want an outage that says that the question was not sent: %v", what, err, want)
@@ -275,21 +274,21 @@ func TestNotSent(t *testing.T) {
 	}
 	gone := listen(nil)
 	_ = gone.Close()
-	f("connection refused", kratos.Config{URL: parseURL(t, "http://"+gone.Addr().String())}, true)
+	f("connection refused", httpclient.Config{URL: parseURL(t, "http://"+gone.Addr().String())}, true)
 
-	f("dial failed", kratos.Config{Dial: func(context.Context, string, string) (net.Conn, error) {
+	f("dial failed", httpclient.Config{Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("no way")
 	}}, true)
 
 	plain := listen(func(c net.Conn) { sayAndClose(response(400, "this is HTTP"))(c) })
-	f("no TLS", kratos.Config{URL: parseURL(t, "https://"+plain.Addr().String())}, true)
+	f("no TLS", httpclient.Config{URL: parseURL(t, "https://"+plain.Addr().String())}, true)
 
 	reset := listen(func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1))
 		_ = c.(*net.TCPConn).SetLinger(0)
 		_ = c.Close()
 	})
-	f("connection reset", kratos.Config{URL: parseURL(t, "http://"+reset.Addr().String())}, false)
+	f("connection reset", httpclient.Config{URL: parseURL(t, "http://"+reset.Addr().String())}, false)
 
 	noCertificate := func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
@@ -299,7 +298,7 @@ func TestNotSent(t *testing.T) {
 		}()
 		return client, nil
 	}
-	f("TLS handshake", kratos.Config{URL: parseURL(t, "https://kratos.example"), Dial: noCertificate}, true)
+	f("TLS handshake", httpclient.Config{URL: parseURL(t, "https://kratos.example"), Dial: noCertificate}, true)
 }
 
 // A question that waits for a connection when its time is up was not sent, and the next one finds the client in order.
@@ -310,7 +309,9 @@ func TestNoConnectionInTime(t *testing.T) {
 			<-release
 			say(response(200, goodBody))(c)
 		}}
-		client := newClient(t, kratos.Config{URL: parseURL(t, "http://kratos.example"), Cookie: cookieName, MaxConns: 1, Dial: peer.dial})
+		client := newClient(t, kratos.Config{Cookie: cookieName, HTTP: httpclient.Config{
+			URL: parseURL(t, "http://kratos.example"), MaxConns: 1, Dial: peer.dial,
+		}})
 		first := make(chan error)
 		go func() {
 			_, err := client.Session(t.Context(), upstreamtest.Token("first"))
@@ -341,13 +342,13 @@ func TestNoConnectionInTime(t *testing.T) {
 // A dial that never ends is given up, and frees its place among the connections.
 func TestDialTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClient(t, kratos.Config{
-			URL: parseURL(t, "http://kratos.example"), Cookie: cookieName, MaxConns: 1,
+		client := newClient(t, kratos.Config{Cookie: cookieName, HTTP: httpclient.Config{
+			URL: parseURL(t, "http://kratos.example"), MaxConns: 1,
 			Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			},
-		})
+		}})
 		for range 2 {
 			start := time.Now()
 			_, err := client.Session(t.Context(), upstreamtest.Token("v"))

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/gatehouse-proxy/gatehouse/upstream/httpclient"
 	"github.com/gatehouse-proxy/gatehouse/upstream/kratos"
 )
 
@@ -45,7 +46,7 @@ type peer struct {
 func newPeer(t *testing.T, answer func(net.Conn)) (*peer, *kratos.Client) {
 	t.Helper()
 	p := &peer{answer: answer}
-	c := newClient(t, kratos.Config{URL: parseURL(t, "http://127.0.0.1:4433"), Cookie: cookieName, Dial: p.dial})
+	c := newClient(t, kratos.Config{HTTP: httpclient.Config{URL: parseURL(t, "http://127.0.0.1:4433"), Dial: p.dial}, Cookie: cookieName})
 	t.Cleanup(func() {
 		c.Close()
 		p.wg.Wait()
