@@ -33,6 +33,9 @@ const maxPause = time.Minute
 // errAbandoned tells the breaker that a question says nothing about the service.
 var errAbandoned = errors.New("caller gave up")
 
+// errUnended is what the breaker hears of a question in which the goroutine ended.
+var errUnended = errors.New("question ended without an answer")
+
 // A Config bounds what is asked of a service. What is zero has the default given. The line is as long as is of use: a service that takes 45 ms
 // for an answer when so much is asked of it gets to its end before the deadline. Who comes later is better told at once.
 type Config struct {
@@ -191,7 +194,7 @@ func (g *Guard) protect(caller, ctx context.Context, question func(context.Conte
 	if err != nil {
 		return ErrBreakerOpen
 	}
-	err = errors.New("question ended without an answer") // what the breaker hears if the goroutine ends in it
+	err = errUnended
 	defer func() {
 		if err != nil && caller.Err() != nil && !upstream.Definite(err) {
 			done(errAbandoned)
