@@ -51,7 +51,7 @@ func (s *stillness) lookAndSend(fd uintptr) (done bool) {
 		return true
 	}
 	err := peekNow(fd)
-	if s.quiet = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK; !s.quiet || len(s.message) == 0 {
+	if s.quiet = err == syscall.EAGAIN; !s.quiet || len(s.message) == 0 {
 		return true
 	}
 	if n, err := writeNow(fd, s.message); err == nil {
