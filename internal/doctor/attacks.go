@@ -122,17 +122,33 @@ func (e *examination) claims() {
 	e.rewrites()
 }
 
+// misleading are the headers by which some applications choose another page or method than the request has.
+var misleading = []string{
+	"X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Envoy-Original-Path",
+	"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Middleware-Subrequest",
+}
+
 // rewrites asks for the public page, with headers that make some applications serve another one.
 func (e *examination) rewrites() {
-	if e.Public == nil || e.dynamic {
+	if e.Public == nil {
 		return
 	}
+	public := func(name, value string) request { return e.get(e.publicTarget(), field{name, value}) }
+	path := e.Target.EscapedPath()
+	elsewhere := path + e.nonce + strings.TrimPrefix(e.target(), path)
 	var opened []Evidence
-	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "X-Original-URI", "X-Forwarded-Uri", "X-Envoy-Original-Path"} {
-		r := e.get(e.publicTarget(), field{name, e.target()})
-		if a := e.ask(r); e.judge(a, r.target) != closed {
-			opened = append(opened, Evidence{r.sent(), a.String()})
+	for _, name := range misleading {
+		r := public(name, e.target())
+		a := e.ask(r)
+		leak := e.judge(a, r.target)
+		if leak == closed || leak == likely && e.echoes(a, public(name, elsewhere), public(name+e.nonce, e.target())) {
+			continue
 		}
+		if leak == likely && e.judge(e.ask(e.get(r.target)), r.target) != closed {
+			e.unchecked("headers that turn a public page into another one", "the public page differs each time: name another --public page")
+			return
+		}
+		opened = append(opened, Evidence{r.sent(), a.String()})
 	}
 	e.result("header_routes", Critical, opened, "no header turns a public page into the other one")
 }

@@ -1,5 +1,14 @@
 package doctor
 
+// removal is how a front proxy takes the headers that are shown from what the application gets.
+var removal = map[Front]string{
+	Nginx:   "Where the application is proxied, for each header shown, such as X-Original-URL: `proxy_set_header X-Original-URL \"\";`.",
+	Caddy:   "In the `reverse_proxy` of the application, for each header shown, such as X-Original-URL: `header_up -X-Original-URL`.",
+	Traefik: "A headers middleware, for each header shown, such as X-Original-URL, with `customRequestHeaders: { X-Original-URL: \"\" }`.",
+	HAProxy: "For each header shown, such as X-Original-URL: `http-request del-header X-Original-URL`.",
+	Envoy:   "At the virtual host, each header shown, such as x-original-url: `request_headers_to_remove: [x-original-url]`.",
+}
+
 // catalogue says of every finding what it is. Names of advisories stand for the same mistake in other gateways.
 var catalogue = map[string]kind{
 	"open": {
@@ -126,17 +135,8 @@ var catalogue = map[string]kind{
 	"header_routes": {
 		title:   "A header turns a public page into another one",
 		why:     "Gatehouse judges the path that was asked for, and the application serves the path in the header.",
-		general: "Remove X-Original-URL, X-Rewrite-URL and the like from what the application gets. Gatehouse does so on its proxy face.",
-		fronts: map[Front]string{
-			Nginx: "Where the application is proxied: `proxy_set_header X-Original-URL \"\"; proxy_set_header X-Rewrite-URL \"\";`, " +
-				"and so for each header shown.",
-			Caddy: "Before `reverse_proxy`: `request_header -X-Original-*`, `request_header -X-Rewrite-URL`, and so for each header " +
-				"shown.",
-			Traefik: "A headers middleware with `customRequestHeaders: { X-Original-URL: \"\", X-Rewrite-URL: \"\" }`, and so for each " +
-				"header shown.",
-			HAProxy: "`http-request del-header X-Original-URL`, and so for each header shown.",
-			Envoy:   "`request_headers_to_remove: [x-original-url, x-rewrite-url]` at the virtual host, and so for each header shown.",
-		},
+		general: "Remove each header shown, and the like of it, from what the application gets. Gatehouse does so on its proxy face.",
+		fronts:  removal,
 	},
 	"path_passes": {
 		title: "Another way to write the path gets past",
@@ -270,13 +270,7 @@ var catalogue = map[string]kind{
 		title:   "Headers that change path or method reach the application",
 		why:     "Symfony, Zend, IIS, Rails, Next.js and others can be made to serve another page than was judged (CVE-2025-29927).",
 		general: "Remove them in the front proxy unless you know that the application ignores them. Gatehouse does so on its proxy face.",
-		fronts: map[Front]string{
-			Nginx:   "Where the application is proxied: `proxy_set_header X-Original-URL \"\";`, and so for each header shown.",
-			Caddy:   "Before `reverse_proxy`: `request_header -X-Original-URL`, and so for each header shown.",
-			Traefik: "A headers middleware with `customRequestHeaders: { X-Original-URL: \"\" }`, and so for each header shown.",
-			HAProxy: "`http-request del-header X-Original-URL`, and so for each header shown.",
-			Envoy:   "`request_headers_to_remove: [x-original-url]` at the virtual host, and so for each header shown.",
-		},
+		fronts:  removal,
 	},
 	"credential_forwarded": {
 		title: "The credential reaches the application",

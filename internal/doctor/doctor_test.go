@@ -81,6 +81,12 @@ func TestWeaknesses(t *testing.T) {
 	f("health check", "claim_believed")
 	f("identity opens", "identity_believed")
 	f("application routes", "header_routes")
+	f("application routes to one page", "header_routes")
+	f("echoes", "rewrite_passes") // what an application shows of a request is not another page
+	f("echoes as CGI", "rewrite_passes")
+	f("echoes what it knows", "rewrite_passes")
+	f("echoes names")
+	f("echoes, and never the same", "rewrite_passes")
 	f("parameters", "path_passes")
 	f("double slash", "path_passes")
 	f("catch-all") // the application has one page for all names, which is no weakness
@@ -217,6 +223,13 @@ func TestLess(t *testing.T) {
 	f("a sign-out that fails", "", func(o *doctor.Options) { o.Logout.Path = "/nowhere" }, nil, bites)
 	f("a sign-out in two steps", "", func(o *doctor.Options) { o.Logout.Path = "/sign-out/browser" }, nil)
 	f("a sign-out in two steps that bites late", "logout late", func(o *doctor.Options) { o.Logout.Path = "/sign-out/browser" }, []string{"logout_late"})
+	f("no session, and an echo", "echoes", func(o *doctor.Options) {
+		o.Credential, o.Echo.Path = doctor.Credential{}, "/assets/echo"
+	}, []string{"rewrite_passes"})
+	f("no session, and a header that routes", "application routes to one page", func(o *doctor.Options) { o.Credential = doctor.Credential{} },
+		[]string{"header_routes"})
+	f("pages that differ each time", "echoes, and never the same", func(*doctor.Options) {}, []string{"rewrite_passes"},
+		"headers that turn a public page into another one")
 	f("a renewal that is due", "", func(o *doctor.Options) { o.RenewalDue = true }, []string{"renewal_lost"})
 	f("a renewal that comes", "renews", func(o *doctor.Options) { o.RenewalDue = true }, nil)
 }

@@ -169,17 +169,16 @@ func (e *examination) spoofed(usual answer) {
 	}
 }
 
-// rewriteHeaders looks for headers by which some applications choose another page or method than the request has.
+// rewriteHeaders looks for misleading headers on the echo page.
 func (e *examination) rewriteHeaders() {
 	var reached []Evidence
-	for i, name := range []string{
-		"X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Middleware-Subrequest",
-	} {
+	for i, name := range misleading {
 		value := fmt.Sprintf("/gatehouse-doctor-%s-%d.", e.nonce, i)
 		r := e.echoed(field{name, value})
 		if a := e.ask(r); a.ok() && seen(a.body, []string{value}) {
 			reached = append(reached, Evidence{r.sent(), a.String() + ", with that value in it"})
 		}
 	}
-	e.result("rewrite_passes", Medium, reached, "no header that changes path or method reaches the application")
+	e.result("rewrite_passes", Medium, reached,
+		fmt.Sprintf("none of %d headers that change path or method reaches the application", len(misleading)))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -134,7 +135,7 @@ func (f *fake) surface(w http.ResponseWriter, path string) bool {
 
 // route returns the path that is judged and served, and whether it has one reading.
 func (f *fake) route(path string, r *http.Request) (string, bool) {
-	if name := "X-Original-Url"; f.weak == "application routes" && r.Header.Get(name) != "" {
+	if name := "X-Original-Url"; strings.HasPrefix(f.weak, "application routes") && r.Header.Get(name) != "" {
 		if strings.HasPrefix(path, "/assets/") {
 			r.Header.Set("Serve", r.Header.Get(name))
 		}
@@ -208,7 +209,9 @@ func (f *fake) forward(h http.Header, session bool) {
 	listed := h.Get("Connection")
 	for name := range h {
 		alias := strings.ContainsAny(name, "_.")
-		change := strings.HasPrefix(name, "X-Original") || name == "X-Rewrite-Url" || strings.Contains(name, "Method") || name == "X-Middleware-Subrequest"
+		change := strings.HasPrefix(name, "X-Original") || name == "X-Rewrite-Url" || strings.Contains(name, "Method") ||
+			name == "X-Middleware-Subrequest" || name == "X-Forwarded-Uri" || name == "X-Envoy-Original-Path"
+		change = change && !strings.HasPrefix(f.weak, "echoes")
 		switch {
 		case alias && f.weak != "alias", change && f.weak != "rewrite headers", name == "X-User-Id" && f.weak != "spoofed":
 			delete(h, name)
@@ -226,6 +229,27 @@ func (f *fake) forward(h http.Header, session bool) {
 	}
 }
 
+// echo is an application that shows what it got on every page.
+func (f *fake) echo(w http.ResponseWriter, h http.Header) {
+	if f.weak == "echoes, and never the same" {
+		fmt.Fprintln(w, f.requests.Load())
+	}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		switch f.weak {
+		case "echoes as CGI":
+			fmt.Fprintf(w, "HTTP_%s=%s\n", strings.ReplaceAll(strings.ToUpper(name), "-", "_"), h.Get(name))
+		case "echoes names":
+			fmt.Fprintln(w, name)
+		case "echoes what it knows":
+			if name == "X-Original-Url" || name == "X-Probe" || name == "X-User-Id" {
+				fmt.Fprintln(w, h.Get(name))
+			}
+		default:
+			fmt.Fprintln(w, name, h[name])
+		}
+	}
+}
+
 func (f *fake) application(w http.ResponseWriter, path string, h http.Header) {
 	if h.Get("Renew") != "" {
 		w.Header().Set("Set-Cookie", "ory_kratos_session=new")
@@ -234,6 +258,10 @@ func (f *fake) application(w http.ResponseWriter, path string, h http.Header) {
 		path = to
 	}
 	switch {
+	case strings.HasPrefix(f.weak, "echoes"):
+		f.echo(w, h)
+	case f.weak == "application routes to one page" && h.Get("Serve") != "":
+		fmt.Fprint(w, "The page for all paths.")
 	case path == "/private":
 		fmt.Fprint(w, "The private page.")
 	case path == "/assets/style.css", f.weak == "catch-all" && strings.HasPrefix(path, "/assets/"):

@@ -3,7 +3,9 @@ package doctor
 import (
 	"bytes"
 	"cmp"
+	"html"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -91,7 +93,7 @@ func (e *examination) comparePublic() {
 	if !page.ok() {
 		e.unchecked("ways from a public path to the page", "the public page answers "+page.String()+" without a session")
 	}
-	e.controls = append(e.controls, asControl(page, e.publicTarget()))
+	e.controls = append(e.controls, e.asControl(page, e.publicTarget()))
 	below := func(name string) control {
 		return e.control(e.get(dir(e.Public) + "gatehouse-doctor-" + name + e.nonce))
 	}
@@ -101,17 +103,24 @@ func (e *examination) comparePublic() {
 }
 
 // control asks for a page that everybody may have.
-func (e *examination) control(r request) control { return asControl(e.ask(r), r.target) }
+func (e *examination) control(r request) control { return e.asControl(e.ask(r), r.target) }
 
 // asControl returns what is compared of an answer: it does not depend on what was asked for, even if the page shows that.
-func asControl(a answer, target string) control {
+func (e *examination) asControl(a answer, target string) control {
 	body := a.body
+	names := []string{e.Target.Host, e.Target.Hostname(), strings.TrimPrefix(stranger, "http://"), target}
+	for _, origin := range []string{stranger, e.Target.Scheme + "://" + e.Target.Host} {
+		target = strings.TrimPrefix(target, origin)
+	}
 	plain, _ := url.PathUnescape(target)
-	names := []string{target, plain, strings.TrimPrefix(target, "/"), target[strings.LastIndexByte(target, '/')+1:]}
+	names = append(names, target, plain, strings.TrimPrefix(target, "/"), target[strings.LastIndexByte(target, '/')+1:])
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	for _, name := range names {
-		if len(name) > 3 { // shorter ones are in everything
-			body = bytes.ReplaceAll(body, []byte(name), nil)
+		if len(name) <= 3 { // which is in everything
+			continue
+		}
+		for _, written := range []string{name, strings.ReplaceAll(name, `\`, `\\`), html.EscapeString(name)} { // as it is, in JSON and in HTML
+			body = bytes.ReplaceAll(body, []byte(written), nil)
 		}
 	}
 	return control{a.status, string(body)}
@@ -122,7 +131,7 @@ func (e *examination) judge(a answer, target string) leak {
 	if !a.ok() {
 		return closed
 	}
-	got, page := asControl(a, target), asControl(e.page, e.target())
+	got, page := e.asControl(a, target), e.asControl(e.page, e.target())
 	everybody := func(c control) bool { return slices.Contains(e.controls, c) }
 	switch {
 	case e.page.ok() && len(e.page.body) > 0 && !everybody(page) && (got == page || bytes.Equal(a.body, e.page.body)):
@@ -132,6 +141,20 @@ func (e *examination) judge(a answer, target string) leak {
 	default:
 		return likely
 	}
+}
+
+// echoes reports whether an answer differs from the usual one only since the application shows what it was sent. The twins are requests
+// like the one that was answered, with the nonce in what may be shown. An answer that shows the nonce, and is the same without it, is an
+// echo. One that is the same and shows none of it may well be another page, which the application has for more than one path.
+func (e *examination) echoes(a answer, twins ...request) bool {
+	nonce := regexp.MustCompile("(?i)" + e.nonce) // CGI has the names of headers in capitals
+	for _, r := range twins {
+		b := e.ask(r)
+		if nonce.Match(b.body) && b.status == a.status && bytes.Equal(nonce.ReplaceAll(b.body, nil), a.body) {
+			return true
+		}
+	}
+	return false
 }
 
 // found adds a finding.

@@ -77,7 +77,7 @@ func (e *examination) endpoints() {
 		}
 		for _, r := range tries {
 			a := e.ask(r)
-			if answers(a) && !slices.Contains(unknown, asControl(a, r.target)) {
+			if answers(a) && !slices.Contains(unknown, e.asControl(a, r.target)) {
 				open = append(open, Evidence{r.sent(), a.String()})
 				break
 			}

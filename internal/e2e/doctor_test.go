@@ -31,6 +31,7 @@ type examination struct {
 	gatehouse *gatehouse
 	session   created
 	app       string
+	echoes    bool // the application shows on every page which headers it got
 }
 
 func newExamination(t *testing.T) *examination {
@@ -47,6 +48,10 @@ func (e *examination) serve(t *testing.T, w http.ResponseWriter, r *http.Request
 	path := r.URL.Path
 	if _, rest, up := strings.Cut(path, "/..;"); up {
 		path = rest
+	}
+	if e.echoes {
+		_ = r.Header.Write(w)
+		return
 	}
 	switch path {
 	case "/private":
@@ -103,6 +108,11 @@ func TestDoctorPasses(t *testing.T) {
 				e := newExamination(t)
 				e.run(t, start(t, e.places(nil)), echo)
 			})
+			t.Run(name+" in front of an echo"+echo, func(t *testing.T) {
+				e := newExamination(t)
+				e.echoes = true
+				e.run(t, start(t, e.places(nil)), echo, "logout_ignored") // which is a page like any other
+			})
 		}
 	}
 }
@@ -130,6 +140,7 @@ func TestDoctorNginx(t *testing.T) {
 	f("headers that change the path", private, []string{`proxy_set_header X-Rewrite-URL "";`, ""}, "rewrite_passes")
 	f("a public path of which the headers are not set", public, []string{"location / {", "location /assets/ { proxy_pass http://APP; } location / {"},
 		"path_passes", "identity_spoofed", "rewrite_passes")
+	f("a header that an application shows", private, []string{`proxy_set_header X-Envoy-Original-Path "";`, ""}, "rewrite_passes")
 	f("small buffers", private, []string{"4 16k", "4 4k"}, "large_cookie")
 	f("an endpoint for all", private, []string{"internal;", ""}, "endpoint_exposed")
 	f("refusals that are cached", private, []string{"no-store always", "max-age=60 always"}, "cacheable")
