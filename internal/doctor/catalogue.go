@@ -39,6 +39,14 @@ var catalogue = map[string]kind{
 				"X-Original-Method, and list nginx in `trusted_proxies`.",
 		},
 	},
+	"forbidden": {
+		title: "Everybody gets 403 or 421: is the host in a route?",
+		why: "Who has no session is told to sign in, by 401 or a redirect. These come first where no route knows the host or path " +
+			"(`no_route`, `unknown_host`), a route denies it, or the front proxy may not ask. It shows nothing of how the page is protected.",
+		general: "Examine a host and path that have a route with `access: session`: `gatehouse decide --url` says which they have, and " +
+			"the access log of Gatehouse says why it refused. A front proxy that asks must be in `trusted_proxies`. If yours makes " +
+			"403 of every refusal, give --cookie or --token.",
+	},
 	"unclear": {
 		title:   "The page is neither served nor refused without a session",
 		why:     "A page that does not exist, or a method that is not allowed, shows nothing of how a page is protected.",

@@ -109,7 +109,8 @@ type examination struct {
 	nonce  string // random, in everything that is made up
 
 	plain     answer    // the target without a session
-	page      answer    // the target with a session
+	page      answer    // the target with a session; empty if it is not let in
+	reached   bool      // the page was seen, or who has no session is told to sign in: what does not open it is worth telling
 	controls  []control // pages that are for everybody
 	dynamic   bool      // two pages that should be alike were not: pages cannot be compared
 	openEcho  bool      // the echo page needs no session
@@ -149,10 +150,12 @@ func (e *examination) examine() {
 	if e.report.Front == "" {
 		e.report.Front = guessFront(e.plain.header)
 	}
-	if !e.refusal() {
+	if e.plain.ok() {
+		e.found("open", Critical, Evidence{e.get(e.target()).sent(), e.plain.String()})
 		e.unchecked("every attack without a session", "the page is open already")
 		return
 	}
+	e.entry()
 	e.compareWith()
 	e.credentials()
 	e.claims()

@@ -69,6 +69,8 @@ func TestWeaknesses(t *testing.T) {
 	f("open", "open")
 	f("fails", "failing")
 	f("not found", "unclear")
+	f("forbids")
+	f("no route", "forbidden")
 	f("cacheable", "cacheable")
 	f("no cache control", "not_no_store")
 	f("explains", "reasons_shown")
@@ -232,6 +234,32 @@ func TestLess(t *testing.T) {
 		"headers that turn a public page into another one")
 	f("a renewal that is due", "", func(o *doctor.Options) { o.RenewalDue = true }, []string{"renewal_lost"})
 	f("a renewal that comes", "renews", func(o *doctor.Options) { o.RenewalDue = true }, nil)
+}
+
+// TestNotReached examines deployments where nobody reaches the page: nothing is said to be as it should be, and no session is blamed.
+func TestNotReached(t *testing.T) {
+	f := func(weak, want string, credential doctor.Credential) {
+		t.Helper()
+		o := options(t, startFake(t, weak).url)
+		o.Credential = credential
+		r, err := doctor.Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{want}, ids(r)); diff != "" || len(r.Passed) > 0 || r.Sound() {
+			t.Errorf("%s: findings: %s\nas it should be: %q", weak, diff, r.Passed)
+		}
+		if !slices.ContainsFunc(r.NotChecked, func(u doctor.Unchecked) bool { return u.What == "whether anything is as it should be" }) {
+			t.Errorf("%s: not checked: %v", weak, r.NotChecked)
+		}
+	}
+	for _, c := range []doctor.Credential{{}, {Cookie: secret}, {Token: secret}} {
+		f("no route", "forbidden", c)
+		f("no host", "forbidden", c)
+		f("no page", "unclear", c)
+		f("no upstream", "failing", c)
+	}
+	f("forbids", "forbidden", doctor.Credential{}) // who has a session is let in, but there is none to see it with
 }
 
 // TestHarmless sends nothing that could change something, and does not sign out unless told to.

@@ -69,6 +69,11 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.surface(w, path) {
 		return
 	}
+	if status := map[string]int{"no route": 403, "no host": 421, "no page": 404, "no upstream": 502}[f.weak]; status != 0 { // for everybody
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		return
+	}
 	switch known := []string{"GET", "HEAD", "OPTIONS"}; {
 	case f.weak == "method" && !slices.Contains(known, r.Method), f.weak == "options" && r.Method == "OPTIONS",
 		f.weak == "version" && r.ProtoMinor == 0:
@@ -194,6 +199,9 @@ func (f *fake) refuse(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Gatehouse-Reason", "no_credential")
 	case "fails":
 		status = http.StatusInternalServerError
+	case "forbids":
+		w.Header().Del("Location")
+		status = http.StatusForbidden
 	case "not found":
 		status = http.StatusNotFound
 	case "garbage fails":

@@ -28,17 +28,41 @@ const (
 	sure               // it is the page that needs a session
 )
 
-// refusal judges the answer to a request without a session. It reports whether there is anything left to attack.
-func (e *examination) refusal() bool {
+// entry asks for the page with the session, and judges the answers with and without it.
+func (e *examination) entry() {
+	r := e.signedIn(e.get(e.target()))
+	if e.Credential.given() {
+		e.page = e.ask(r)
+	}
+	e.reached = e.asksToSignIn() || e.page.ok()
+	e.refusal()
+	switch {
+	case !e.Credential.given():
+		e.unchecked("whether a session is let in, and who it is taken for", "give --cookie or --token, of a valid session")
+	case e.page.ok():
+		e.passed("with the session the page is served")
+		e.renewed(r)
+	case e.asksToSignIn() || e.page.status != e.plain.status: // else it is not the session that is refused
+		e.found("session_refused", Medium, Evidence{r.sent(), e.page.String()})
+	}
+	if !e.page.ok() {
+		e.page = answer{}
+	}
+	if !e.reached {
+		e.unchecked("whether anything is as it should be", "the page was not reached: give --cookie or --token, of a session that opens it")
+	}
+}
+
+// refusal judges the answer to a request without a session.
+func (e *examination) refusal() {
 	ev := []Evidence{{e.get(e.target()).sent(), e.plain.String()}}
 	switch s := e.plain.status; {
-	case e.plain.ok():
-		e.found("open", Critical, ev...)
-		return false
-	case s == 401, s == 403, s >= 301 && s <= 308 && s != 304:
-		e.passed("without a session the page is refused")
 	case s >= 500:
 		e.found("failing", High, ev...)
+	case (s == 403 || s == 421) && !e.reached:
+		e.found("forbidden", Medium, ev...)
+	case s == 403, e.asksToSignIn():
+		e.passed("without a session the page is refused")
 	default:
 		e.found("unclear", Medium, ev...)
 	}
@@ -46,7 +70,12 @@ func (e *examination) refusal() bool {
 	if reason := e.plain.header.Get("X-Gatehouse-Reason"); reason != "" {
 		e.found("reasons_shown", Note, ev...)
 	}
-	return true
+}
+
+// asksToSignIn reports whether who has no session is told to sign in.
+func (e *examination) asksToSignIn() bool {
+	s := e.plain.status
+	return s == 401 || s >= 301 && s <= 308 && s != 304
 }
 
 // cacheable judges what a refusal says to caches.
@@ -64,7 +93,7 @@ func (e *examination) cacheable(ev []Evidence) {
 	}
 }
 
-// compareWith gets the pages that answers are compared with: those that everybody gets, and the one that needs a session.
+// compareWith gets the pages that answers are compared with: those that everybody gets.
 func (e *examination) compareWith() {
 	unknown := "/gatehouse-doctor-" + e.nonce
 	e.controls = append(e.controls, e.control(e.get(unknown)), e.control(e.get(stranger+unknown)))
@@ -73,19 +102,6 @@ func (e *examination) compareWith() {
 	} else {
 		e.comparePublic()
 	}
-	if !e.Credential.given() {
-		e.unchecked("whether a session is let in, and who it is taken for", "give --cookie or --token, of a valid session")
-		return
-	}
-	r := e.signedIn(e.get(e.target()))
-	e.page = e.ask(r)
-	if !e.page.ok() {
-		e.found("session_refused", Medium, Evidence{r.sent(), e.page.String()})
-		e.page = answer{}
-		return
-	}
-	e.passed("with the session the page is served")
-	e.renewed(r)
 }
 
 func (e *examination) comparePublic() {
@@ -174,8 +190,9 @@ func (e *examination) result(id string, s Severity, ev []Evidence, well string) 
 	}
 }
 
+// passed says that something is as it should be, if that could be seen.
 func (e *examination) passed(what string) {
-	if e.err == nil {
+	if e.err == nil && e.reached {
 		e.report.Passed = append(e.report.Passed, what)
 	}
 }
