@@ -118,18 +118,6 @@ func isReserved(folded string) bool {
 	})
 }
 
-// sessionPathFault says what is wrong with a path into the session, or "". what holds the value that is there.
-func sessionPathFault(path, what string) string {
-	switch {
-	case path == "":
-		return "the path is missing: say which part of the session the " + what + " holds, such as identity.traits.email"
-	case strings.HasPrefix(path, "@"), strings.HasPrefix(path, "!"), strings.HasPrefix(path, ".."):
-		return "want a path into the session, such as identity.traits.email, got a GJSON modifier or literal: " + quote(path)
-	default:
-		return ""
-	}
-}
-
 // validateFaces checks the paths that Gatehouse answers itself.
 func (l *loader) validateFaces(c *Config) {
 	faces := []struct{ key, path string }{{"forward_auth.path", c.ForwardAuth.Path}, {"whoami.path", c.Whoami.Path}}
@@ -200,6 +188,7 @@ func (c *Config) Warnings() []string {
 				h.Name, h.Path)
 		}
 	}
+	c.warnOfPaths(warn)
 	c.warnOfAdminAsApp(warn)
 	c.warnOfLogin(warn)
 	c.warnOfUpstreams(warn)

@@ -96,6 +96,45 @@ requirements: { s: { methods: [totp] } }`
 	f(kratos + "forward_auth: { grpc_listen: '127.0.0.1:9' }\ntrusted_proxies: [127.0.0.1]")
 	f(kratos+"identity_headers: { X-All: identity, X-User-Id: identity.id }",
 		"identity_headers.X-All: all of identity is often more than nginx has room for in the head of an answer: name what the application needs")
+	nowhere := func(at, unknown, meant string) string {
+		if meant != "" {
+			meant = "; did you mean `" + meant + "`?"
+		}
+		return at + ": Kratos is not known to say " + unknown + ", and nothing is sent without a value" + meant
+	}
+	path := func(path, unknown, meant string) {
+		t.Helper()
+		var want []string
+		if unknown != "" {
+			want = []string{nowhere("identity_headers.X", unknown, meant)}
+		}
+		for _, service := range []string{kratos, "upstream: { embedded: {} }\n"} {
+			f(service+"identity_headers: { X: '"+path+"' }", want...)
+		}
+	}
+	path("identiy.id", "identiy", "identity.id")
+	path("identity.idd", "identity.idd", "identity.id")
+	path("Identity.traits.email", "Identity", "identity.traits.email")
+	path("identity.trait.name.first", "identity.trait", "identity.traits.name.first")
+	path("identity.metadata_admin.role", "identity.metadata_admin", "")
+	path("traits.email", "traits", "identity.traits.email")
+	path("user.id", "user", "")
+	path("expiresat", "expiresat", "expires_at")
+	path("identiti", "identiti", "identity")
+	path("identity|idd", "identity.idd", "identity.id")
+	for _, known := range []string{
+		"id", "active", "identity.id", "identity.traits.emial", "identity.verifiable_addresses.0.value", "identity.traits|@this", "tokenized",
+		`identity.verifiable_addresses.#(verified==true).value`, "identity.t*.email", `identity.a\.b`, "devices.#.location", "[id,active]", "ident?ty.id",
+	} {
+		path(known, "", "")
+	}
+	f("upstream: { embedded: { dialect: better_auth } }\nidentity_headers: { X: identiy.id }")
+	f("upstream: { wacht: { url: http://127.0.0.1:3000 } }\nidentity_headers: { X: identiy.id }")
+	const two = "upstreams: { a: { kratos: { url: http://127.0.0.1:4433 }, identity_headers: { Y: identity.idd } }, b: { better_auth: { url: http://127.0.0.1:3000 } } }\n" +
+		"routes: [{ match: { path: /a }, access: session, upstream: a }, { match: { path: /b }, access: session, upstream: b }]\n"
+	f(two+"identity_headers: { X: user.id, Y: user.id }", nowhere("upstreams.a.identity_headers.Y", "identity.idd", "identity.id")) // X is that of b
+	f(kratos+"identity_token: { key_file: k, audience: a, claims: { email: traits.email } }",
+		nowhere("identity_token.claims.email", "traits", "identity.traits.email"))
 	f(kratos+"routes: [{ match: { path: /.gatehouse/auth/nginx }, access: deny }]",
 		"routes[0]: /.gatehouse/auth/nginx is a path of Gatehouse itself, which no route decides about")
 
