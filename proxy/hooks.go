@@ -36,12 +36,26 @@ func (r *request) message() {
 		r.decision = r.takeMessage()
 	}
 	if r.decision.Verdict != policy.Allowed {
+		r.tellOfMessage()
 		r.refuse(r.decision)
 		return
 	}
 	r.ctx.SetStatusCode(fasthttp.StatusNoContent)
 	r.ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	r.explain()
+}
+
+// tellOfMessage tells the operator, at most once a minute, of a message that was refused, and nothing of what came. Strangers, who can send
+// any number, keep nothing out of the log about those whose messages are expected.
+func (r *request) tellOfMessage() {
+	t := &r.unheeded
+	if why := r.decision.Reason; why == policy.MessageUnsigned || why == policy.UnsupportedMethod {
+		t = &r.unsigned
+	}
+	if ok, missed := t.allowEvery(time.Minute); ok {
+		r.cfg.Logger.Warn("message to hooks was refused: look at what its sender sends, and by which secret or key",
+			"reason", string(r.decision.Reason), "peer", r.conn.RemoteAddr().String(), "not_logged", missed)
+	}
 }
 
 // judgeMessage judges a message by its head.

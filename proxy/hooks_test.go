@@ -95,6 +95,33 @@ func TestHooks(t *testing.T) {
 	}
 }
 
+// The log tells once of messages that were refused, and nothing of what came. Those of strangers do not hide the others.
+func TestHooksTellOfRefusals(t *testing.T) {
+	g, _, _ := newHookedGateway(t)
+	f := func(warnings int, message string, reasons ...policy.Reason) {
+		t.Helper()
+		g.ask(message)
+		log := g.log.String()
+		if n := strings.Count(log, "level=WARN"); n != warnings {
+			t.Errorf("%d warnings, want %d:\n%s", n, warnings, log)
+		}
+		for _, r := range reasons {
+			if !strings.Contains(log, "message to hooks was refused: look at what its sender sends, and by which secret or key\" reason="+string(r)+" peer=127.0.0.1:") {
+				t.Errorf("log does not tell of %s:\n%s", r, log)
+			}
+		}
+		if strings.Contains(log, "what-came") {
+			t.Errorf("log tells what came:\n%s", log)
+		}
+	}
+	f(0, request("POST", hook, "message_received", key))
+	f(1, request("POST", hook, "what-came", "Authorization: Bearer what-came"), policy.MessageUnsigned)
+	f(1, request("GET", hook+"?what-came", ""))
+	f(2, request("POST", hook, "what-came", key), policy.MessageUnread)
+	f(2, request("POST", hook, "message_old", key))
+	f(2, request("POST", hook, "what-came"))
+}
+
 // A message whose body cannot be wanted is answered before the body, and the connection goes on after one that was taken in.
 func TestHooksReadTheHeadFirst(t *testing.T) {
 	g, _, hooks := newHookedGateway(t)

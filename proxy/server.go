@@ -122,6 +122,7 @@ type Server struct {
 	end     context.CancelFunc
 
 	silentApp, unjudged, unevaluated, untrusted, untold, large, unsecured throttle            // for one message each
+	unsigned, unheeded                                                    throttle            // likewise, about those to hooks
 	beyond                                                                [limitsEnd]throttle // likewise, by limit
 
 	dates dates

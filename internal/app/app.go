@@ -82,7 +82,7 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	if a.requests, err = a.requestListeners(cfg); err != nil {
 		return nil, err
 	}
-	hooks, err := newHooks(cfg.Hooks, a.services, func() { a.metrics.Revoked(metrics.RevokedByWebhook) })
+	hooks, err := newHooks(cfg.Hooks, a.services, a.opts.Logger, func() { a.metrics.Revoked(metrics.RevokedByWebhook) })
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func Decide(ctx context.Context, cfg *config.Config, build metrics.BuildInfo, q 
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := newHooks(cfg.Hooks, nil, nil) // which take nothing in here
+	hooks, err := newHooks(cfg.Hooks, nil, nil, nil) // which take nothing in here
 	if err != nil {
 		return nil, err
 	}

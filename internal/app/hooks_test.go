@@ -33,18 +33,29 @@ func TestHooks(t *testing.T) {
 	f(204, 1, wacht, signed("msg_3", wacht)...)
 	f(204, 1, body, "Authorization", "Bearer "+hookKey)
 	f(204, 0, `{"session_id":"other"}`, "Authorization", "Bearer "+hookKey)
+	f(204, 0, `{"identity_id":"somebody"}`, "Authorization", "Bearer "+hookKey)
+	f(204, 1, `{"all":true}`, "Authorization", "Bearer "+hookKey)
 	f(400, 0, `{"type":"session.created","data":{"id":"s"}}`, "Authorization", "Bearer "+hookKey)
 	f(401, 0, body, "Authorization", "Bearer "+hookSecret)
 	f(401, 0, body)
 
 	metrics := w.get(w.admin + "/metrics").body
 	for _, line := range []string{
-		`gatehouse_session_revocations_total{source="webhook"} 4`, `gatehouse_requests_total{face="hooks",rule="",verdict="allowed"} 4`,
+		`gatehouse_session_revocations_total{source="webhook"} 6`, `gatehouse_requests_total{face="hooks",rule="",verdict="allowed"} 6`,
 		`gatehouse_requests_total{face="hooks",rule="",verdict="denied"} 1`, `gatehouse_requests_total{face="hooks",rule="",verdict="malformed"} 1`,
 		`gatehouse_requests_total{face="hooks",rule="",verdict="unauthenticated"} 3`,
 	} {
 		if !strings.Contains(metrics, line+"\n") {
 			t.Errorf("metrics lack %s", line)
+		}
+	}
+	for _, line := range []string{
+		`"level":"INFO","msg":"revoked by a message","by":"session_id","session_id":"other"}`,
+		`"level":"INFO","msg":"revoked by a message","by":"identity_id","identity_id":"somebody"}`,
+		`"level":"INFO","msg":"flushed by a message"}`,
+	} {
+		if n := strings.Count(w.log.String(), line); n != 1 {
+			t.Errorf("the log has %s %d times, want once", line, n)
 		}
 	}
 	config := w.get(w.admin + "/config").body

@@ -65,8 +65,30 @@ type hooks struct {
 	revoked           func()
 }
 
+// An auditor tells the operator what messages end, in the words of the admin listener. Ids are no secrets.
+type auditor struct {
+	webhook.Cache
+	logger *slog.Logger // with the name of the service, if messages are about one of several
+}
+
+// RevokeSession implements [webhook.Cache], and so do the methods below.
+func (a auditor) RevokeSession(id string) {
+	a.Cache.RevokeSession(id)
+	a.logger.Info("revoked by a message", "by", "session_id", "session_id", id)
+}
+
+func (a auditor) RevokeIdentity(id string) {
+	a.Cache.RevokeIdentity(id)
+	a.logger.Info("revoked by a message", "by", "identity_id", "identity_id", id)
+}
+
+func (a auditor) Flush() {
+	a.Cache.Flush()
+	a.logger.Info("flushed by a message")
+}
+
 // newHooks returns nil if there are none. revoked is called for each message that was taken in.
-func newHooks(cfg *config.Hooks, all services, revoked func()) (proxy.Hooks, error) {
+func newHooks(cfg *config.Hooks, all services, logger *slog.Logger, revoked func()) (proxy.Hooks, error) {
 	if cfg == nil {
 		return nil, nil
 	}
@@ -76,14 +98,14 @@ func newHooks(cfg *config.Hooks, all services, revoked func()) (proxy.Hooks, err
 		}
 		return all
 	}
-	r, err := webhook.New(all, text(cfg.Secrets), text(cfg.Keys))
+	r, err := webhook.New(auditor{all, logger}, text(cfg.Secrets), text(cfg.Keys))
 	if err != nil {
 		return nil, fmt.Errorf("build hooks: %w", err)
 	}
 	h := hooks{r, map[string]*webhook.Receiver{"": r}, revoked}
 	for _, s := range all {
 		if s.name != "" {
-			h.of[s.name] = r.For(s.cache)
+			h.of[s.name] = r.For(auditor{s.cache, logger.With("upstream", s.name)})
 		}
 	}
 	return h, nil
