@@ -81,7 +81,10 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	defer stderr.Close()
 	cmd := exec.Command(path, args[2:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), stdout, stderr
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "GATEHOUSE_CONFIG="+ts.Getenv("GATEHOUSE_CONFIG"))
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	if file := ts.Getenv("GATEHOUSE_CONFIG"); file != "" {
+		cmd.Env = append(cmd.Env, "GATEHOUSE_CONFIG="+file)
+	}
 	err = cmd.Run()
 	exit, failed := errors.AsType[*exec.ExitError](err)
 	switch {

@@ -25,11 +25,14 @@ func variable(path string) string {
 	return prefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
+// isEmpty is what is wrong with a variable that is there and empty: more likely, what it should have been made of was not set.
+const isEmpty = "is empty: give it a value, or remove the variable"
+
 // environment applies the variables in environ that begin with GATEHOUSE_. When one is there twice, the last counts.
 func (l *loader) environment(environ []string, c *Config) {
 	vars := map[string]string{}
 	for _, e := range environ {
-		if name, value, _ := strings.Cut(e, "="); strings.HasPrefix(name, prefix) && name != fileName {
+		if name, value, _ := strings.Cut(e, "="); strings.HasPrefix(name, prefix) && (name != fileName || isBlank(value)) {
 			vars[name] = value
 		}
 	}
@@ -47,7 +50,9 @@ func (l *loader) environment(environ []string, c *Config) {
 	link := regexp.MustCompile(serviceLink)
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		message := "sets no key of the configuration"
-		if link.MatchString(name) {
+		if name == fileName {
+			message = isEmpty
+		} else if link.MatchString(name) {
 			message += "; Kubernetes sets it for a service of this name: set enableServiceLinks: false in the pod's spec"
 		} else if near := nearest(strings.TrimPrefix(name, prefix), known); near != "" {
 			message += fmt.Sprintf("; did you mean `%s`?", prefix+near)
@@ -67,8 +72,12 @@ func (l *loader) variables(path string, v, defaults reflect.Value, vars map[stri
 	applied := false
 	if text, ok := vars[variable(path)]; ok && path != "" {
 		delete(vars, variable(path))
-		l.apply(path, text, v, defaults)
-		applied = true
+		if isBlank(text) {
+			l.fail(origin{variable: variable(path), path: path}, path, isEmpty)
+		} else {
+			l.apply(path, text, v, defaults)
+			applied = true
+		}
 	}
 	switch {
 	case isSingle(v.Type()):
@@ -111,9 +120,17 @@ func (l *loader) apply(path, text string, v, defaults reflect.Value) {
 	}
 }
 
-// textNode returns what the value of a variable says: a single value as it is, a list of single values by commas, else YAML.
+func isBlank(text string) bool { return strings.TrimSpace(text) == "" }
+
+// textNode returns what the value of a variable says: a single value as it is, a list of single values by commas, else YAML. Two quotes
+// are the empty value, as in YAML.
 func (l *loader) textNode(text string, t reflect.Type) *yaml.Node {
-	single := func(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s} }
+	single := func(s string) *yaml.Node {
+		if s == `""` || s == "''" {
+			s = ""
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	}
 	isFlow := strings.HasPrefix(strings.TrimSpace(text), "[") && strings.HasSuffix(strings.TrimSpace(text), "]") // and not [::1]:8080
 	isListeners := t == reflect.TypeFor[Listeners]()
 	isURL := t == reflect.TypeFor[App]() && !strings.HasPrefix(strings.TrimSpace(text), "{")
@@ -122,9 +139,6 @@ func (l *loader) textNode(text string, t reflect.Type) *yaml.Node {
 	}
 	if t.Kind() == reflect.Slice && (isSingle(t.Elem()) || isListeners) && !isFlow {
 		list := &yaml.Node{Kind: yaml.SequenceNode}
-		if strings.TrimSpace(text) == "" {
-			return list
-		}
 		for item := range strings.SplitSeq(text, ",") {
 			list.Content = append(list.Content, single(strings.TrimSpace(item)))
 		}

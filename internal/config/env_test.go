@@ -73,9 +73,35 @@ func TestEverySectionHasAVariable(t *testing.T) {
 	}
 }
 
+// A variable that is there and empty is refused under its own name and nothing else is, whatever it would set.
+func TestEmptyVariables(t *testing.T) {
+	f := func(name, file, value string) {
+		t.Helper()
+		_, err := config.Parse("f", []byte(file), []string{name + "=" + value})
+		if want := "environment: " + name + ": is empty: give it a value, or remove the variable"; err == nil || err.Error() != want {
+			t.Errorf("%s=%q: got %v, want %s", name, value, err, want)
+		}
+	}
+	for _, key := range config.Keys() {
+		if !strings.Contains(key, "[]") {
+			f(config.Variable(key), agreed, "")
+		}
+	}
+	f("GATEHOUSE_CONFIG", agreed, "")
+	f("GATEHOUSE_APP", agreed, " \t")
+	f("GATEHOUSE_UPSTREAM", "", "")
+	f("GATEHOUSE_UPSTREAM_KRATOS", "", "")
+	f("GATEHOUSE_UPSTREAM_KRATOS_URL", "", "")
+	f("GATEHOUSE_UPSTREAM_KRATOS_URL", "upstream: { kratos: { cookie: sid } }", "")
+	f("GATEHOUSE_HOOKS_KEYS", "upstream: { embedded: {} }\nhooks: { path: /h }", "")
+}
+
 // environmentText returns a value as a variable holds it: a single value as it is, and everything else as YAML flow text.
 func environmentText(t *testing.T, n *yaml.Node) string {
 	t.Helper()
+	if n.Kind == yaml.ScalarNode && n.Value == "" {
+		return `""`
+	}
 	if n.Kind == yaml.ScalarNode {
 		return n.Value
 	}
@@ -108,7 +134,7 @@ routes: [{ match: { path: /a }, access: deny }]
 	)
 	f(file, "PATH=/bin", "GATEHOUSE_CONFIG=/etc/gatehouse.yaml", "GATEHOUSEX=1", "gatehouse_listen=1", "=", "GATEHOUSE")
 	f(file+"listen: 127.0.0.1:1", "GATEHOUSE_LISTEN=127.0.0.1:2", "GATEHOUSE_LISTEN=127.0.0.1:1") // the last one counts
-	f(file+`admin: ""`, "GATEHOUSE_ADMIN=")
+	f(file+`admin: ""`, `GATEHOUSE_ADMIN=""`)
 	f(file+"app: http://a", "GATEHOUSE_APP=http://a")
 
 	// One key of a section leaves the others alone; the section as a whole replaces them.
@@ -124,7 +150,6 @@ routes: [{ match: { path: /a }, access: deny }]
 	f(upstream+routes+"trusted_proxies: [10.0.0.0/8, 192.0.2.2]", "GATEHOUSE_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.2")
 	f(upstream+routes+"trusted_proxies: [10.0.0.0/8, 192.0.2.2]", "GATEHOUSE_TRUSTED_PROXIES=[10.0.0.0/8, 192.0.2.2]")
 	f(upstream+routes+`trusted_proxies: ["::1"]`, "GATEHOUSE_TRUSTED_PROXIES=::1")
-	f(upstream+routes+"trusted_proxies: []", "GATEHOUSE_TRUSTED_PROXIES=")
 	f(upstream+routes+"trusted_proxies: []", "GATEHOUSE_TRUSTED_PROXIES=[]")
 	f(file+"credentials: [bearer]", "GATEHOUSE_CREDENTIALS=bearer")
 	f(file+"identity_headers: { X-B: b, X-A: a }", "GATEHOUSE_IDENTITY_HEADERS={X-B: b, X-A: a}")

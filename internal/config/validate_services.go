@@ -66,7 +66,7 @@ func (l *loader) validateChoice(u NamedUpstream) {
 		}
 	}
 	all := u.services()
-	if len(all) == 0 {
+	if len(all) == 0 && !l.broken[u.Key] {
 		l.report(u.Key, "there is no session service to ask: add one, such as `%s: { kratos: { url: http://127.0.0.1:4433 } }`",
 			cmp.Or(u.Name, u.Key))
 	}
