@@ -118,6 +118,18 @@ func TestConfigurations(t *testing.T) {
 	}
 }
 
+// TestVariablesReachGatehouse holds that what is pasted into a shell sets variables for Gatehouse and not for the shell alone.
+func TestVariablesReachGatehouse(t *testing.T) {
+	alone := regexp.MustCompile(`(?m)^ *GATEHOUSE_\w+=("[^"]*"|'[^']*'|[^\s"'])*$`)
+	for _, name := range files(t) {
+		for _, m := range fence.FindAllStringSubmatch(read(t, name), -1) {
+			if line := alone.FindString(m[2]); m[1] == "bash" && line != "" {
+				t.Errorf("%s: %s: export it, or put it before the command", name, line)
+			}
+		}
+	}
+}
+
 // column returns the words in backquotes in the first column of the tables of a section.
 func column(t *testing.T, name, heading string) []string {
 	t.Helper()
