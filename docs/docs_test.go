@@ -109,7 +109,11 @@ func TestConfigurations(t *testing.T) {
 		if !whole {
 			block += "\nupstream: { kratos: { url: http://127.0.0.1:4433 } }\n"
 		}
-		c, err := config.Parse("block", []byte(block), nil)
+		var environ []string
+		if !strings.Contains(block, "app:") { // the application is not what it is about
+			environ = []string{"GATEHOUSE_APP=http://127.0.0.1:3000"}
+		}
+		c, err := config.Parse("block", []byte(block), environ)
 		if err != nil {
 			t.Errorf("%s\n%v", name, err)
 		} else if warnings := c.Warnings(); whole && len(warnings) > 0 {

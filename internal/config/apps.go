@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -84,6 +85,22 @@ func (l *loader) validateApp(c *Config, path string, a *App) {
 		}
 	}
 	l.validateAppTLS(path, a, secured)
+}
+
+// warnOfNoApp warns of requests that may pass and go nowhere, where there is nobody who could ask for decisions only.
+func (c *Config) warnOfNoApp(warn func(format string, args ...any)) {
+	i := slices.IndexFunc(c.Routes, func(r Route) bool {
+		return r.Access != AccessDeny && c.AppOf(&r) == nil && !c.isOwn(r.Match.Path)
+	})
+	if i < 0 || len(c.TrustedProxies) > 0 {
+		return
+	}
+	path := "app"
+	if slices.ContainsFunc(c.Routes, func(r Route) bool { return r.App != nil }) { // they are said by route
+		path = fmt.Sprintf("routes[%d].app", i)
+	}
+	warn("%s: is missing, so that requests which may pass get 404: add one, such as `app: http://127.0.0.1:3000`, or, "+
+		"if a front proxy asks for decisions, add it to trusted_proxies", path)
 }
 
 // warnOfAdminAsApp warns of requests that are passed on to the admin listener.

@@ -31,7 +31,8 @@ type Config struct {
 	SessionCache SessionCache `yaml:"session_cache"`
 
 	// App is the application behind the gate: its URL, or a section with the keys below. Routes may name others. Empty means that there is
-	// none, as behind a front proxy that only asks for decisions; requests that would go to it then get 404. Default empty.
+	// none, as behind a front proxy that only asks for decisions; requests that would go to it then get 404. Without trusted_proxies there is
+	// a warning. Default empty.
 	App App `yaml:"app"`
 
 	// Routes say what a request needs. They are tried in order, the first that matches decides, and what matches none is refused.

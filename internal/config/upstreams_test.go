@@ -22,6 +22,7 @@ upstreams:
 // TestUpstreams tests the defaults of several services, and that what is in force prints as what loads as the same.
 func TestUpstreams(t *testing.T) {
 	const routes = `
+app: http://127.0.0.1:3000
 routes:
   - { match: { path: /staff/* }, access: session, upstream: staff }
   - { match: { path: /robots/* }, access: optional, upstream: robots }
@@ -70,6 +71,7 @@ routes:
 // TestWarningsOfUpstreams tests what is said of several services.
 func TestWarningsOfUpstreams(t *testing.T) {
 	c := parse(t, severalUpstreams+`
+app: http://127.0.0.1:3000
 routes:
   - { match: { path: /robots/* }, access: session, upstream: robots, require: { max_age: 1h } }
   - { match: { path: /staff/* }, access: session, upstream: staff, require: { aal: aal2, use: strict } }

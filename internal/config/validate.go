@@ -189,6 +189,7 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	c.warnOfPaths(warn)
+	c.warnOfNoApp(warn)
 	c.warnOfAdminAsApp(warn)
 	c.warnOfLogin(warn)
 	c.warnOfUpstreams(warn)

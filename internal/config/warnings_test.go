@@ -24,6 +24,7 @@ func TestWarningsHaveAPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
+		"g.yaml:1:1: " + noApp,
 		"g.yaml:2:8: admin: whoever reaches 10.0.0.1:9090 can revoke sessions: keep it behind a network policy",
 		"g.yaml:4:5: routes[0]: /a/ is this path only: write /a/* for it and everything below it",
 		"g.yaml:5:17: requirements.s: no route uses it",
@@ -32,15 +33,43 @@ func TestWarningsHaveAPlace(t *testing.T) {
 	if diff := cmp.Diff(want, strings.Split(strings.ReplaceAll(warnings.Error(), filepath.Dir(file)+"/", ""), "\n")); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
-	if _, warnings, err := config.Check("", []string{"GATEHOUSE_UPSTREAM_KRATOS_URL=http://127.0.0.1:4433"}); err != nil || len(warnings) > 0 {
+	environ := []string{"GATEHOUSE_UPSTREAM_KRATOS_URL=http://127.0.0.1:4433"}
+	if _, warnings, err := config.Check("", environ); err != nil || warnings.Error() != "environment: GATEHOUSE_APP: "+strings.TrimPrefix(noApp, "app: ") {
 		t.Errorf("%v, %v", warnings, err)
 	}
+	if _, warnings, err := config.Check("", append(environ, "GATEHOUSE_APP=http://127.0.0.1:3000")); err != nil || len(warnings) > 0 {
+		t.Errorf("%v, %v", warnings, err)
+	}
+}
+
+const noApp = "app: is missing, so that requests which may pass get 404: add one, such as `app: http://127.0.0.1:3000`, or, " +
+	"if a front proxy asks for decisions, add it to trusted_proxies"
+
+func TestWarnsOfNoApp(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, parse(t, "upstream: { embedded: {} }\n"+text).Warnings()); diff != "" {
+			t.Errorf("%s: warnings (-want +got):\n%s", text, diff)
+		}
+	}
+	const own = "{ match: { path: /a }, access: public, app: http://a }"
+	f("", noApp)
+	f("routes: ["+own+", { match: { path: /* }, access: optional }]", "routes[1]."+noApp)
+	f("routes: [" + own + ", { match: { path: /* }, access: deny }]")
+	f("app: http://a")
+	f("routes: [{ match: { path: /* }, access: deny }]")
+	f("trusted_proxies: [192.0.2.1]")
+	f("trusted_proxies: []", noApp)
 }
 
 func TestWarnings(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
-		if diff := cmp.Diff(want, parse(t, text).Warnings()); diff != "" {
+		var environ []string
+		if !strings.Contains(text, "app: ") {
+			environ = []string{"GATEHOUSE_APP=http://127.0.0.1:3000"}
+		}
+		if diff := cmp.Diff(want, parse(t, text, environ...).Warnings()); diff != "" {
 			t.Errorf("%s: warnings (-want +got):\n%s", text, diff)
 		}
 	}
