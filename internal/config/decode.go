@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/textproto"
 	"reflect"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -160,13 +161,19 @@ func isSingle(t reflect.Type) bool {
 	return t.Kind() != reflect.Struct && t.Kind() != reflect.Slice && t.Kind() != reflect.Pointer && t.Kind() != reflect.Map
 }
 
-// unusual reports what YAML has and a configuration has no use for: anchors and aliases, which hide what a value is, and tags.
+// substitution matches what other tools put a variable in place of: ${NAME}, ${NAME:-default}, $(NAME), and $NAME by itself.
+const substitution = `\$\{[A-Za-z_]\w*(:?[-+?=][^}]*)?\}|\$\([A-Za-z_]\w*\)|^\$[A-Z_][A-Z0-9_]*$`
+
+// unusual reports what YAML has and a configuration has no use for: anchors and aliases, which hide what a value is, and tags. It also
+// reports what YAML does not have: variables.
 func (l *loader) unusual(path string, n *yaml.Node) bool {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		l.fail(l.at(n), path, "anchors (&) and aliases (*) are not supported: write the value out, and quote one that begins with * or &")
 	case n.Style&yaml.TaggedStyle != 0:
 		l.fail(l.at(n), path, "tags are not supported: quote a value that begins with an exclamation mark")
+	case path != "" && l.from.variable == "" && strings.Contains(n.Value, "$") && regexp.MustCompile(substitution).MatchString(n.Value):
+		l.fail(l.at(n), path, "variables are not put into files: write the value out, or remove the key and set the variable %s", variableFor(path))
 	default:
 		return false
 	}

@@ -25,6 +25,15 @@ func variable(path string) string {
 	return prefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
+// variableFor returns the name of the variable that sets the key at path, or else what it is in.
+func variableFor(path string) string {
+	all := keys()
+	for path != "" && !slices.Contains(all, path) {
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return variable(path)
+}
+
 // isEmpty is what is wrong with a variable that is there and empty: more likely, what it should have been made of was not set.
 const isEmpty = "is empty: give it a value, or remove the variable"
 

@@ -165,6 +165,8 @@ func urlFault(s string, isService bool) string {
 	}
 	u, err := url.Parse(s)
 	switch {
+	case (err != nil || u.Opaque != "" || u.Scheme == "" || u.Host == "") && isService:
+		return "want a URL such as http://127.0.0.1:4433"
 	case err != nil || u.Opaque != "" || u.Scheme == "" || u.Host == "":
 		return "want a URL such as http://127.0.0.1:3000"
 	case isService && u.Scheme != "http" && u.Scheme != "https":
