@@ -19,5 +19,9 @@ func TestCore(t *testing.T) {
 	}
 	f(exitOK, "core build, without cel, grpc, postgres, demo\n", "", "version")
 	f(exitOK, `"parts":[],"without":["cel","grpc","postgres","demo"]`, "", "version", "--json")
+	var help bytes.Buffer
+	if run([]string{"help"}, nil, &help, &help); !strings.Contains(help.String(), "serve") || strings.Contains(help.String(), "demo") {
+		t.Errorf("help lists what there is not:\n%s", help.String())
+	}
 	f(exitFailed, "", "this build has no demo: use the full build", "demo")
 }

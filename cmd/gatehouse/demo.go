@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/gatehouse-proxy/gatehouse/internal/demo"
@@ -16,10 +17,14 @@ func runDemo(c *call) error {
 		return err
 	}
 	v := readVersion()
-	return demo.Run(c.ctx, demo.Options{
+	err := demo.Run(c.ctx, demo.Options{
 		Listen: *listen,
 		Out:    c.stdout,
 		Logger: slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Build:  metrics.BuildInfo{Version: v.Version, Revision: v.Revision},
 	})
+	if errors.Is(err, demo.ErrAddress) {
+		return usageError{err}
+	}
+	return err
 }

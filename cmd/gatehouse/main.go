@@ -14,6 +14,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/gatehouse-proxy/gatehouse/internal/config"
+	"github.com/gatehouse-proxy/gatehouse/internal/parts"
 )
 
 // Exit codes. They are part of the command's interface.
@@ -69,16 +72,39 @@ func (c *call) parse(most int) (others []string, err error) {
 			if errors.Is(err, flag.ErrHelp) {
 				return nil, usageError{err}
 			}
-			return nil, hinted{usageError{err}, c.flags.Name() + " --help lists the flags"}
+			return nil, hinted{usageError{asTyped(err, rest)}, c.flags.Name() + " --help lists the flags"}
 		}
 		if c.flags.NArg() == 0 {
 			return others, nil
 		}
 		if len(others) == most {
-			return nil, usageError{fmt.Errorf("unexpected argument %q", c.flags.Arg(0))}
+			return nil, c.unexpected(c.flags.Arg(0))
 		}
 		others = append(others, c.flags.Arg(0))
 	}
+}
+
+// unexpected is the error about an argument that is one too many.
+func (c *call) unexpected(arg string) error {
+	err := usageError{fmt.Errorf("unexpected argument %q", arg)}
+	if isFile := strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml"); isFile && c.flags.Lookup("config") != nil {
+		return hinted{err, "name the file with --config FILE"}
+	}
+	return err
+}
+
+// asTyped returns the error of [flag.FlagSet.Parse] with the name of the flag as it is in args: the package writes all with one dash.
+func asTyped(err error, args []string) error {
+	text := err.Error()
+	for _, arg := range args {
+		if name, _, _ := strings.Cut(arg, "="); strings.HasPrefix(name, "--") {
+			if before, ok := strings.CutSuffix(text, ": "+name[1:]); ok {
+				text = before + ": " + name
+			}
+			text = strings.Replace(text, " for flag "+name[1:]+":", " for flag "+name+":", 1)
+		}
+	}
+	return errors.New(text)
 }
 
 // getenv returns the value of an environment variable.
@@ -130,6 +156,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		if words == "config" || words == "sessions" {
 			return report(stderr, hinted{usageError{fmt.Errorf("%s: the command is incomplete", words)}, hint})
 		}
+		if near := config.Nearest(words, commandNames()); near != "" {
+			hint = "did you mean gatehouse " + near + "?"
+		}
 		return report(stderr, hinted{usageError{fmt.Errorf("unknown command %q", words)}, hint})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -176,6 +205,13 @@ func find(args []string) (cmd command, rest []string, ok bool) {
 	return command{}, args[:1], false
 }
 
+func commandNames() (names []string) {
+	for _, cmd := range commands {
+		names = append(names, cmd.name)
+	}
+	return names
+}
+
 // report tells the operator what went wrong, and returns the exit code.
 func report(stderr io.Writer, err error) int {
 	if err == nil {
@@ -206,7 +242,9 @@ func report(stderr io.Writer, err error) int {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "Gatehouse stands in front of applications and knows whose request it is.\n\nUsage:\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  gatehouse %-16s %s\n", c.name, c.summary)
+		if c.name != "demo" || parts.Demo.Built() {
+			fmt.Fprintf(w, "  gatehouse %-16s %s\n", c.name, c.summary)
+		}
 	}
 	fmt.Fprint(w, "\ngatehouse COMMAND --help says more about a command.\n")
 }

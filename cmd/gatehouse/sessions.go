@@ -229,6 +229,9 @@ func (a adminClient) do(c *call, method, path string, fields url.Values) ([]byte
 		address = cfg.Admin
 	}
 	base, err := adminURL(address)
+	if err != nil && *a.address != "" {
+		return nil, usageError{errors.New("--admin: want host:port, such as 127.0.0.1:9090")}
+	}
 	if err != nil {
 		return nil, err
 	}

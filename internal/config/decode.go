@@ -247,7 +247,7 @@ func (l *loader) section(path string, n *yaml.Node, v reflect.Value) {
 				l.failed[join(join(path, section), key.Value)] = true // it is not missing, only misplaced
 			}
 			message += "; it belongs below " + alternatives(below)
-		} else if near := nearest(key.Value, names); near != "" {
+		} else if near := Nearest(key.Value, names); near != "" {
 			l.failed[join(path, near)] = true // it is not missing, only misspelt
 			message += fmt.Sprintf("; did you mean `%s`?", near)
 		} else if elsewhere := findKey(key.Value); elsewhere != "" {

@@ -63,7 +63,7 @@ func (l *loader) environment(environ []string, c *Config) {
 			message = isEmpty
 		} else if link.MatchString(name) {
 			message += "; Kubernetes sets it for a service of this name: set enableServiceLinks: false in the pod's spec"
-		} else if near := nearest(strings.TrimPrefix(name, prefix), known); near != "" {
+		} else if near := Nearest(strings.TrimPrefix(name, prefix), known); near != "" {
 			message += fmt.Sprintf("; did you mean `%s`?", prefix+near)
 		} else {
 			message += ": remove it, or say it in the file"

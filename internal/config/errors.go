@@ -51,8 +51,8 @@ func (e Errors) sort() {
 	})
 }
 
-// nearest returns the one of the names that word is most likely a misspelling of, or "".
-func nearest(word string, names []string) string {
+// Nearest returns the one of the names that word is most likely a misspelling of, or "".
+func Nearest(word string, names []string) string {
 	best, least := "", 3
 	for _, name := range names {
 		// What differs in every second character is another word.

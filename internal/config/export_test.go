@@ -4,7 +4,6 @@ package config
 var (
 	Keys        = keys
 	Variable    = variable
-	Nearest     = nearest
 	Text        = text
 	ServiceLink = serviceLink
 )

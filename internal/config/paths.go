@@ -69,7 +69,7 @@ func unknownToKratos(path string) (unknown, meant string) {
 		unknown = first
 	}
 	for _, word := range []string{both, unknown} {
-		if near := nearest(word, known); near != "" {
+		if near := Nearest(word, known); near != "" {
 			return unknown, near + path[len(word):]
 		}
 	}

@@ -169,7 +169,7 @@ func (l *loader) validateRouteUpstreams(c *Config) {
 // unknownName says that a name is none of those in a section.
 func (l *loader) unknownName(message, name, section string, names []string) string {
 	message = fmt.Sprintf("%s %s in %s", message, quote(name), section)
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return message + fmt.Sprintf("; did you mean `%s`?", near)
 	}
 	if len(names) == 0 {

@@ -225,7 +225,7 @@ func choose[T ~string](p *T, text []byte, choices ...T) error {
 		}
 	}
 	message := fmt.Sprintf("want %s, got %s", alternatives(names), quote(string(text)))
-	return errors.New(suggest(message, nearest(string(text), names)))
+	return errors.New(suggest(message, Nearest(string(text), names)))
 }
 
 // quote repeats what an operator wrote, in a form that cannot break a line of a log. A URL is not repeated, since it may hold a

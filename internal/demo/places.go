@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -57,11 +58,14 @@ type finder struct {
 
 const loopback = "127.0.0.1"
 
+// ErrAddress is why [Run] has not begun: Options.Listen is no address.
+var ErrAddress = errors.New("want host:port with a number as port, such as 127.0.0.1:8080")
+
 // exactly takes an address as a user gives it. Port 0 turns on anyPort.
 func (f *finder) exactly(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || strings.HasPrefix(address, "unix:") {
-		return "", fmt.Errorf("--listen %q: want host:port, such as 127.0.0.1:8080", address)
+	if _, noNumber := strconv.ParseUint(port, 10, 16); err != nil || noNumber != nil || strings.HasPrefix(address, "unix:") {
+		return "", fmt.Errorf("--listen %q: %w", address, ErrAddress)
 	}
 	f.anyPort = port == "0"
 	got, err := f.hold(host, port)
