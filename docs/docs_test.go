@@ -122,6 +122,31 @@ func TestConfigurations(t *testing.T) {
 	}
 }
 
+// TestAdditions adds what is to be added to a configuration to that of the README.
+func TestAdditions(t *testing.T) {
+	first := ""
+	for _, m := range fence.FindAllStringSubmatch(read(t, root+"/README.md"), -1) {
+		if strings.HasPrefix(m[2], "# gatehouse.yaml") {
+			first = m[2]
+		}
+	}
+	count := 0
+	for _, name := range files(t) {
+		for _, m := range fence.FindAllStringSubmatch(read(t, name), -1) {
+			if !strings.HasPrefix(m[2], "# add to gatehouse.yaml") {
+				continue
+			}
+			count++
+			if _, err := config.Parse("block", []byte(first+m[2]), nil); err != nil {
+				t.Errorf("%s\n%s\n%v", name, m[2], err)
+			}
+		}
+	}
+	if first == "" || count == 0 {
+		t.Errorf("%d additions to %q", count, first)
+	}
+}
+
 // TestVariablesReachGatehouse holds that what is pasted into a shell sets variables for Gatehouse and not for the shell alone.
 func TestVariablesReachGatehouse(t *testing.T) {
 	alone := regexp.MustCompile(`(?m)^ *GATEHOUSE_\w+=("[^"]*"|'[^']*'|[^\s"'])*$`)
