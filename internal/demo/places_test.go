@@ -159,4 +159,12 @@ func TestGuide(t *testing.T) {
 	}
 	f(nil, "http://127.0.0.1:1 ", "In use")
 	f([]string{"8080", "3000"}, "In use by others, and replaced by free ports: 8080, 3000.\n", "")
+
+	const notLed = "Browsers are not led to sign in"
+	for gateway, want := range map[string]bool{"localhost:8086": true, "192.0.2.1:8080": true, "127.0.0.1:80": true, "127.0.0.1:8086": false, "[::1]:8080": false} {
+		p.Gateway = gateway
+		if b, err := p.guide(); err != nil || strings.Contains(string(b), notLed) != want {
+			t.Errorf("%s: got %s, %v", gateway, b, err)
+		}
+	}
 }

@@ -153,9 +153,9 @@ func TestHTMLPages(t *testing.T) {
 		[]string{"Sign out", "<table>", "Reload"})
 	alice := []string{"X-User-Name", "alice", "X-Session-Aal", "aal1"}
 	f("/", append(alice, "X-Gatehouse-Cache", "miss"),
-		[]string{`action="/sign-out"`, "<td>alice</td>", `>miss</strong>`, `href="/">Reload`, `ask">302</span>`, `<a href="/" aria-current="page">`},
+		[]string{`action="/sign-out"`, "<td>alice</td>", `>miss</strong>`, `href="">Reload`, `ask">302</span>`, `<a href="/" aria-current="page">`},
 		[]string{"Sign in", `no">`, "return_to"})
-	f("/private", append(alice, "X-Gatehouse-Cache", "window_hit"), []string{`>hit</strong>`, `href="/private">Reload`}, []string{"miss"})
+	f("/private", append(alice, "X-Gatehouse-Cache", "window_hit"), []string{`>hit</strong>`, `href="">Reload`}, []string{"miss"})
 	f("/private", append(alice, "X-Gatehouse-Cache", "coalesced"), []string{`>coalesced</strong>`}, []string{"remembered"})
 	f("/admin", []string{"X-User-Name", "carol", "X-Session-Aal", "aal2", "X-Gatehouse-Cache", "hit"}, []string{">hit</strong>"}, []string{">403<", ">401<"})
 	f("/private/%22%3E%3Cscript%3E", append(alice, "X-Gatehouse-Cache", "<i>", "X-User-Email", `"><script>alert(1)</script>`),
@@ -164,8 +164,11 @@ func TestHTMLPages(t *testing.T) {
 
 	const back = "?return_to=http%3A%2F%2Fexample.com%2Fadmin%3Fa%3D%22b" // the host of these requests
 	hidden := `name="return_to" value="http://example.com/admin?a=&#34;b"`
-	f("/"+back, nil, []string{hidden, "<code>/admin</code> needs a session.", `value="carol"`, `no">401</span>`}, []string{"everybody through"})
-	f("/"+back, alice, []string{hidden, "<code>/admin</code> needs a session with a second factor.", `value="carol"`, "<td>alice</td>"}, nil)
+	f("/"+back, nil, []string{hidden, "<code>/admin</code> needs a session.\n      Once you are signed in", `value="carol"`, `no">401</span>`},
+		[]string{"everybody through"})
+	f("/"+back, alice,
+		[]string{hidden, "<code>/admin</code> needs a session with a second factor.\n      Sign in as somebody who has one", `value="carol"`, "<td>alice</td>"},
+		[]string{"Once you are signed in"})
 	f("/?return_to=http://evil.example/admin", nil, []string{"everybody through"}, []string{"return_to", "evil"})
 }
 
