@@ -11,7 +11,8 @@ import (
 // takes a quarter of a second. Some ten thousand runs without a pointer in them take next to nothing.
 //
 // A record is got at by its handle. Whoever has the handle of one that was removed, whose slot may have another by now, is told that there is
-// none, until as many others have come as there are names: so whoever gets a record looks whose it is. slabs is safe for concurrent use; it is divided, so that it is seldom waited for.
+// none, until as many others have come as there are names: so whoever gets a record looks whose it is. slabs is safe for concurrent use; it is
+// divided, so that it is seldom waited for.
 type slabs struct{ parts [slabParts]slabPart }
 
 const (
